@@ -1,0 +1,145 @@
+"""The words that every group of measurements uses: peer, case, figures, target."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import load, seed
+from bench.servers import Launcher, Server, mlflow_database
+
+# Of these more is better, of everything else less.
+MORE_IS_BETTER = frozenset({"req/s", "MB/s", "files/s"})
+
+# Figure name -> value, for one case on one server.
+Figures = dict[str, float]
+
+
+@dataclass
+class Peer:
+    """One side of the comparison; its server starts, on seeded data, when a case first asks for it."""
+
+    name: str
+    launch: Launcher
+    folder: Path
+    shape: seed.Shape
+    seconds: float
+    _server: Server | None = None
+    _failure: Exception | None = None
+
+    @property
+    def server(self) -> Server:
+        """The running server. Raises, each time, what stopped it from starting or from being seeded."""
+        if self._failure is not None:
+            raise self._failure
+        if self._server is None:
+            try:
+                self._server = self._seeded()
+            except Exception as failure:
+                self._failure = failure
+                raise
+        return self._server
+
+    def _seeded(self) -> Server:
+        data = self.folder / "seeded"
+        if self.name == "mlflow":
+            data.mkdir(parents=True)
+            shutil.copyfile(seed.seeded_mlflow(self.shape), mlflow_database(data))
+            return self.launch(data)
+        server = self.launch(data)
+        try:
+            seed.fill_over_the_wire(server, self.shape)
+        except BaseException:
+            server.stop()
+            raise
+        return server
+
+    def measure(self, requests: list[bytes], *, connections: int, least: int = 1, hard_seconds: float = 120) -> Figures:
+        """Send requests in turn for the set time after a warm-up; the usual figures."""
+        job = load.Job(
+            self.server.port,
+            self.server.pid,
+            requests,
+            connections=connections,
+            seconds=self.seconds,
+            warmup=self.seconds / 4,
+            least=least,
+            hard_seconds=hard_seconds,
+        )
+        return figures(load.run(job))
+
+    def close(self) -> None:
+        """Stop the server if it runs."""
+        if self._server is not None:
+            self._server.stop()
+
+
+def figures(result: load.Result) -> Figures:
+    """What the table shows of a load result."""
+    if result.answers == 0:
+        raise RuntimeError(f"no answers; {result.first_error or 'the time limit was reached'}")
+    return {
+        "req/s": result.per_second,
+        "p50 ms": result.p50,
+        "p99 ms": result.p99,
+        "CPU ms/req": result.cpu_ms,
+        "errors": float(result.errors),
+    }
+
+
+@dataclass(frozen=True)
+class Target:
+    """What Modelkeep has to reach in one figure: a bound of its own, or so many times better than the baseline."""
+
+    figure: str
+    bound: float
+    times_better: bool = False
+
+    def __str__(self) -> str:
+        return f">= {self.bound:g}x" if self.times_better else f"<= {self.bound:g}"
+
+    def met(self, ours: float, ratio: float | None) -> bool | None:
+        """Whether it is reached; None where there is nothing to compare with."""
+        if not self.times_better:
+            return ours <= self.bound
+        return None if ratio is None else ratio >= self.bound
+
+
+def at_most(figure: str, bound: float) -> Target:
+    """A bound on Modelkeep's own figure."""
+    return Target(figure, bound)
+
+
+def times_better(figure: str, bound: float) -> Target:
+    """A bound on the ratio to the baseline."""
+    return Target(figure, bound, times_better=True)
+
+
+def better(figure: str, baseline: float | None, ours: float | None) -> float | None:
+    """How many times better ours is than the baseline; None when either is missing or nothing."""
+    if not baseline or not ours:
+        return None
+    return ours / baseline if figure in MORE_IS_BETTER else baseline / ours
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement and the targets of its figures."""
+
+    name: str
+    measure: Callable[[Peer], Figures]
+    targets: tuple[Target, ...] = ()
+
+
+def nothing_to_prepare(peer: Peer) -> None:
+    """For groups whose cases need no data of their own."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases that share a name on the command line and some prepared data."""
+
+    name: str
+    title: str
+    cases: tuple[Case, ...]
+    prepare: Callable[[Peer], None] = field(default=nothing_to_prepare)

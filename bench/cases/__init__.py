@@ -1,0 +1,1 @@
+"""The measurements, one module a group; each has a GROUP."""

@@ -1,0 +1,39 @@
+"""Models that cases of their own need, made over the wire before the measurement."""
+
+from bench import wire
+from bench.servers import Server
+
+
+def create_model(server: Server, name: str, versions: int) -> None:
+    """A registered model with that many versions."""
+    wire.call(server, "POST", "registered-models/create", {"name": name})
+    for number in range(1, versions + 1):
+        payload = {"name": name, "source": f"s3://bench/{name}/{number}"}
+        wire.call(server, "POST", "model-versions/create", payload)
+
+
+def set_alias(server: Server, name: str, alias: str, version: int) -> None:
+    """Point an alias at a version."""
+    payload = {"name": name, "alias": alias, "version": str(version)}
+    wire.call(server, "POST", "registered-models/alias", payload)
+
+
+def move(server: Server, name: str, version: int, stage: str) -> None:
+    """Bring a version to a stage."""
+    payload = {"name": name, "version": str(version), "stage": stage, "archive_existing_versions": False}
+    wire.call(server, "POST", "model-versions/transition-stage", payload)
+
+
+def create_run(server: Server, experiment: str) -> str:
+    """A run in a new experiment of that name; its id."""
+    number = wire.call(server, "POST", "experiments/create", {"name": experiment})["experiment_id"]
+    run = wire.call(server, "POST", "runs/create", {"experiment_id": number, "start_time": 1_790_000_000_000})
+    return str(run["run"]["info"]["run_id"])
+
+
+def artifact_root(server: Server, experiment: str) -> str:
+    """The artifact root of the one run of an experiment, as a path under the proxy."""
+    found = wire.call(server, "GET", "experiments/get-by-name", experiment_name=experiment)
+    query = {"experiment_ids": [found["experiment"]["experiment_id"]], "max_results": 1}
+    run = wire.call(server, "POST", "runs/search", query)["runs"][0]
+    return str(run["info"]["artifact_uri"]).removeprefix("mlflow-artifacts:").lstrip("/")

@@ -1,0 +1,131 @@
+"""One big file through the artifact proxy and back: speed, CPU, and whether memory stays flat."""
+
+import os
+import socket
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import wire
+from bench.case import Case, Figures, Group, Peer, at_most, times_better
+from bench.cases import registry
+from bench.load import content_length
+from bench.processes import MB, watched
+from bench.servers import HOST, Server
+
+GIB = 1024**3
+LEAST_BYTES = 64 * 1024**2
+BLOCK = 1024**2
+REPEATS = 3
+TIMEOUT = 600
+GROWTH = "memory growth MB"
+# A server that streams holds a few blocks of each transfer; one that gathers would grow by the file.
+FLAT_MB = 64
+EXPERIMENT = "bench-transfer"
+
+
+def _size(peer: Peer) -> int:
+    return max(LEAST_BYTES, int(GIB * min(1.0, peer.shape.scale)))
+
+
+def _prepare(peer: Peer) -> None:
+    registry.create_run(peer.server, EXPERIMENT)
+    with _local_file(peer).open("wb") as file:
+        for _ in range(_size(peer) // BLOCK):
+            file.write(os.urandom(BLOCK))
+
+
+def _local_file(peer: Peer) -> Path:
+    peer.folder.mkdir(parents=True, exist_ok=True)
+    return peer.folder / "big.bin"
+
+
+def _put(peer: Peer) -> Figures:
+    root = registry.artifact_root(peer.server, EXPERIMENT)
+
+    def transfer(index: int) -> int:
+        return _upload(peer.server, f"{root}/big-{index}.bin", _local_file(peer), index)
+
+    return _measure(peer, transfer)
+
+
+def _get(peer: Peer) -> Figures:
+    root = registry.artifact_root(peer.server, EXPERIMENT)
+
+    def transfer(index: int) -> int:
+        return _download(peer.server, f"{root}/big-{index}.bin")
+
+    return _measure(peer, transfer)
+
+
+def _measure(peer: Peer, transfer: Callable[[int], int]) -> Figures:
+    speeds, cpu, growth = [], [], []
+    for index in range(REPEATS):
+        os.sync()
+        with watched(peer.server.pid) as usage:
+            began = time.perf_counter()
+            size = transfer(index)
+            elapsed = time.perf_counter() - began
+        if size != _size(peer):
+            raise RuntimeError(f"{size} bytes came through of {_size(peer)}")
+        speeds.append(size / MB / elapsed)
+        cpu.append(usage.cpu_seconds * GIB / size)
+        growth.append(usage.growth_mb)
+    return {"MB/s": statistics.median(speeds), "CPU s/GiB": statistics.median(cpu), GROWTH: max(growth)}
+
+
+def _upload(server: Server, path: str, local: Path, index: int) -> int:
+    """Send the file, its first bytes changed so that no two uploads are the same bytes; how many were sent."""
+    with local.open("r+b") as file, socket.create_connection((HOST, server.port), TIMEOUT) as connection:
+        file.write(b"%08d" % index)
+        file.flush()
+        size = local.stat().st_size
+        target = wire.ARTIFACTS + path
+        connection.sendall(wire.head(server, "PUT", target, size, "application/octet-stream"))
+        sent = connection.sendfile(file, offset=0)
+        _expect_ok(_head(connection)[0])
+    return sent
+
+
+def _download(server: Server, path: str) -> int:
+    """Fetch the file into one buffer again and again; how many bytes came."""
+    buffer = memoryview(bytearray(BLOCK))
+    with socket.create_connection((HOST, server.port), TIMEOUT) as connection:
+        connection.sendall(wire.get_file(server, path))
+        head, received = _head(connection)
+        _expect_ok(head)
+        size = content_length(head)
+        while received < size:
+            count = connection.recv_into(buffer)
+            if count == 0:
+                raise RuntimeError(f"the connection ended after {received} of {size} bytes")
+            received += count
+    return received
+
+
+def _head(connection: socket.socket) -> tuple[bytes, int]:
+    """The answer's head, and how many bytes of its body came with it."""
+    data = b""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        block = connection.recv(65536)
+        if not block:
+            raise RuntimeError(f"the connection ended within the head: {data[:200]!r}")
+        data += block
+    return data[:end], len(data) - end - 4
+
+
+def _expect_ok(head: bytes) -> None:
+    if head[9:12] != b"200":
+        raise RuntimeError(f"refused: {head[:200]!r}")
+
+
+GROUP = Group(
+    "transfer",
+    "One file of 1 GiB, raw client",
+    (
+        Case("PUT", _put, (times_better("MB/s", 1.8), at_most(GROWTH, FLAT_MB))),
+        Case("GET", _get, (times_better("MB/s", 6), at_most(GROWTH, FLAT_MB))),
+    ),
+    _prepare,
+)

@@ -1,0 +1,75 @@
+"""Access decisions and the life of tokens and workspaces."""
+
+import re
+from typing import Any
+
+from modelkeep.access import store
+from modelkeep.access.rules import Permission, permissions_of
+from modelkeep.access.tokens import NewToken, make_token
+from modelkeep.core.errors import AlreadyExists, Forbidden, InvalidInput, NotFound
+from modelkeep.core.types import DEFAULT_WORKSPACE, Actor
+from modelkeep.db import Tx
+
+FIRST_ADMINISTRATOR = "admin"
+_WORKSPACE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+
+
+def require(actor: Actor, permission: Permission) -> None:
+    """`Forbidden` unless the actor has the permission."""
+    if permission not in permissions_of(actor):
+        raise Forbidden(f"{actor.name} lacks the permission {permission}; an administrator can grant it.")
+
+
+def make_first_token(tx: Tx) -> NewToken | None:
+    """The administrator's token of a new registry; None if any token was ever made."""
+    if store.count_tokens(tx):
+        return None
+    return _make_token(tx, FIRST_ADMINISTRATOR, "first start")
+
+
+def replace_administrator_token(tx: Tx) -> NewToken:
+    """A further administrator token, for somebody with access to the database who lost the first."""
+    return _make_token(tx, FIRST_ADMINISTRATOR, "recovery")
+
+
+def _make_token(tx: Tx, actor: str, name: str) -> NewToken:
+    new = make_token()
+    row = {"id": new.id, "actor": actor, "name": name, "secret_hash": new.secret_hash, "created_at": tx.now}
+    store.insert_token(tx, row | {"expires_at": None, "revoked_at": None})
+    return new
+
+
+def prepare_default_workspace(tx: Tx) -> None:
+    """Make the `default` workspace where it is missing."""
+    store.insert_workspace(tx, DEFAULT_WORKSPACE, None)
+
+
+def workspace_exists(tx: Tx, name: str) -> bool:
+    """Whether there is such a workspace."""
+    return store.workspace(tx, name) is not None
+
+
+def get_workspace(tx: Tx, name: str) -> Any:
+    """The workspace, or `NotFound`."""
+    found = store.workspace(tx, name)
+    if found is None:
+        raise NotFound(f"Workspace '{name}' not found")
+    return found
+
+
+def list_workspaces(tx: Tx) -> list[Any]:
+    """All workspaces by name."""
+    return store.list_workspaces(tx)
+
+
+def create_workspace(tx: Tx, name: str, description: str | None) -> Any:
+    """A new workspace; `AlreadyExists` if the name is taken."""
+    if not _WORKSPACE_NAME.fullmatch(name):
+        raise InvalidInput(
+            f"Invalid workspace name {name!r}: 1 to 63 lower-case letters, digits and dashes, "
+            "beginning and ending with a letter or digit.",
+            "name",
+        )
+    if not store.insert_workspace(tx, name, description):
+        raise AlreadyExists(f"Workspace '{name}' already exists.")
+    return get_workspace(tx, name)

@@ -1,0 +1,47 @@
+"""SQL of access."""
+
+from typing import Any
+
+from sqlalchemy import bindparam, func, insert, select
+
+from modelkeep.access.tables import tokens, workspaces
+from modelkeep.db import Prepared, Tx
+from modelkeep.db.dialect import upsert
+
+_TOKEN = Prepared(select(tokens).where(tokens.c.id == bindparam("id")))
+_TOKENS = Prepared(select(func.count().label("count")).select_from(tokens))
+_INSERT_TOKEN = Prepared(insert(tokens))
+_WORKSPACE = Prepared(select(workspaces).where(workspaces.c.name == bindparam("name")))
+_WORKSPACES = Prepared(select(workspaces).order_by(workspaces.c.name))
+_INSERT_WORKSPACE = Prepared(upsert(workspaces, ["name"], []))
+
+
+def token(tx: Tx, token_id: str) -> Any | None:
+    """The token's row."""
+    return tx.row(_TOKEN, id=token_id)
+
+
+def count_tokens(tx: Tx) -> int:
+    """How many tokens were ever made."""
+    found = tx.row(_TOKENS)
+    return int(found.count) if found else 0
+
+
+def insert_token(tx: Tx, values: dict[str, Any]) -> None:
+    """Keep a new token."""
+    tx.run(_INSERT_TOKEN, **values)
+
+
+def workspace(tx: Tx, name: str) -> Any | None:
+    """The workspace's row."""
+    return tx.row(_WORKSPACE, name=name)
+
+
+def list_workspaces(tx: Tx) -> list[Any]:
+    """All workspaces by name."""
+    return tx.rows(_WORKSPACES)
+
+
+def insert_workspace(tx: Tx, name: str, description: str | None) -> bool:
+    """Make a workspace; False if the name is taken."""
+    return tx.run(_INSERT_WORKSPACE, name=name, description=description, created_at=tx.now) == 1

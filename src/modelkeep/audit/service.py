@@ -1,0 +1,35 @@
+"""The journal of what was done: every event, with who, when and in which request, in the event's own transaction."""
+
+from typing import Any
+
+import msgspec
+
+from modelkeep.audit import store
+from modelkeep.core.events import Event
+from modelkeep.db import Tx
+
+_encode = msgspec.json.Encoder().encode
+
+
+def record(tx: Tx, event: Event) -> None:
+    """Write an event down. If that fails, so does the change."""
+    caller = tx.caller
+    store.append(
+        tx,
+        {
+            "at": tx.now,
+            "workspace": caller.workspace,
+            "actor": caller.actor.name,
+            "actor_method": caller.actor.method,
+            "token_id": caller.actor.token_id,
+            "request_id": caller.request_id,
+            "kind": event.kind,
+            "resource": event.resource,
+            "data": _encode(event.data()).decode(),
+        },
+    )
+
+
+def history(tx: Tx, resource: str) -> list[Any]:
+    """Everything that was done to a resource (`registered-model/<id>`, ...), oldest first."""
+    return store.entries_of(tx, resource)

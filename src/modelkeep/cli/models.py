@@ -1,0 +1,95 @@
+"""`modelkeep models`: list, show, retire and restore registered models of a running server."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from modelkeep.cli.client import SERVER, TOKEN, WORKSPACE, Client
+from modelkeep.cli.db import JSON
+
+app = typer.Typer(help="Registered models of a running server.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_models(
+    retired: bool = typer.Option(False, help="Those that were deleted and can be restored."),
+    server: str = SERVER,
+    token: str = TOKEN,
+    workspace: str = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """List registered models."""
+    client = Client(server, token, workspace)
+    rows = list(_pages(client, "retired-models" if retired else "models"))
+    if as_json:
+        typer.echo(json.dumps(rows))
+    elif retired:
+        _table(("NAME", "ID", "RETIRED", "BY"), [[r["name"], r["id"], _day(r["retired_at"]), r["retired_by"]] for r in rows])
+    else:
+        _table(("NAME", "VERSIONS UP TO", "UPDATED"), [[r["name"], str(r["last_version"]), _day(r["updated_at"])] for r in rows])
+
+
+@app.command()
+def show(name: str, server: str = SERVER, token: str = TOKEN, workspace: str = WORKSPACE, as_json: bool = JSON) -> None:
+    """Show a registered model and its versions with their digests."""
+    client = Client(server, token, workspace)
+    model = client.call("GET", "models", name)
+    versions = list(_pages(client, "models", name, "versions"))
+    if as_json:
+        typer.echo(json.dumps({"model": model, "versions": versions}))
+        return
+    typer.echo(f"{model['name']}  (id {model['id']}, by {model['created_by']})")
+    header = ("VERSION", "STAGE", "ALIASES", "DIGEST", "BY")
+    _table(header, [
+        [str(v["version"]), v["stage"], ", ".join(v["aliases"]), v.get("digest") or v["origin"], v["created_by"]]
+        for v in versions
+    ])
+
+
+@app.command()
+def retire(name: str, server: str = SERVER, token: str = TOKEN, workspace: str = WORKSPACE, as_json: bool = JSON) -> None:
+    """Take a registered model out of use; it can be restored for 30 days."""
+    answer = Client(server, token, workspace).call("DELETE", "models", name)
+    typer.echo(json.dumps(answer) if as_json else f"{name} is retired; `modelkeep models restore {name}` brings it back.")
+
+
+@app.command()
+def restore(
+    name: str = typer.Argument(help="Its name, or its id where several of that name were retired."),
+    new_name: str = typer.Option("", "--as", help="Restore under another name."),
+    server: str = SERVER,
+    token: str = TOKEN,
+    workspace: str = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Bring a retired model back with all its versions, tags, aliases and stages."""
+    body = {"new_name": new_name} if new_name else {}
+    answer = Client(server, token, workspace).call("POST", "models", name, "restore", body=body)
+    typer.echo(json.dumps(answer) if as_json else f"{answer['name']} is back.")
+
+
+def _pages(client: Client, *segments: str) -> Any:
+    cursor = ""
+    while True:
+        page = client.call("GET", *segments, **({"cursor": cursor} if cursor else {}))
+        yield from page["items"]
+        cursor = page.get("next_cursor") or ""
+        if not cursor:
+            return
+
+
+def _table(header: tuple[str, ...], rows: list[list[str]]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in header:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _day(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M")

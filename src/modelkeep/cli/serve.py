@@ -1,0 +1,116 @@
+"""`modelkeep serve`: run the registry in the foreground."""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+import uvicorn
+
+from modelkeep.access import NewToken
+from modelkeep.app import App
+from modelkeep.bootstrap import build
+from modelkeep.config import Settings
+from modelkeep.core.errors import Unavailable
+from modelkeep.faces.access_log import configure_logging
+from modelkeep.faces.table import build_http
+
+_DRAIN_S = 30
+_BACKLOG = 2048
+
+
+def serve(
+    host: str = typer.Option("127.0.0.1", envvar="MODELKEEP_HOST", help="Address to listen on."),
+    port: int = typer.Option(5000, envvar="MODELKEEP_PORT", help="Port to listen on."),
+    data: Path = typer.Option(Path("modelkeep-data"), envvar="MODELKEEP_DATA", help="Folder for database and artifacts."),
+    database: str = typer.Option("", envvar="MODELKEEP_DATABASE", help="sqlite:///PATH or postgresql+psycopg://..."),
+    artifacts: str = typer.Option("", envvar="MODELKEEP_ARTIFACTS", help="file://DIR"),
+    auth: str = typer.Option("token", envvar="MODELKEEP_AUTH", help="token, or none (loopback only)."),
+    allowed_hosts: str = typer.Option(
+        "", envvar="MODELKEEP_ALLOWED_HOSTS", help="Further Host names to answer to, separated by commas."
+    ),
+    public_url: str = typer.Option("", envvar="MODELKEEP_PUBLIC_URL", help="Where clients reach this server."),
+) -> None:
+    """Run the registry in the foreground until SIGTERM or SIGINT."""
+    hosts = tuple(name.strip() for name in allowed_hosts.split(",") if name.strip())
+    settings = Settings(host, port, data, database, artifacts, auth, hosts, public_url)
+    configure_logging()
+    listener = _listen(host, port)
+    app, first_token = build(settings)
+    http = build_http(app)
+    _greet(settings, listener.getsockname()[1], first_token)
+    server = GracefulServer(
+        uvicorn.Config(
+            http,
+            loop="uvloop",
+            http="httptools",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=_DRAIN_S,
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+    )
+    gc.freeze()
+    try:
+        server.run(sockets=[listener])
+    finally:
+        _close(app)
+
+
+class GracefulServer(uvicorn.Server):
+    """Finishes requests in progress at the first SIGTERM or SIGINT and then returns; a second one hurries it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle the two signals here and do not raise them again afterwards, so that the exit code is 0."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise Unavailable(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def _greet(settings: Settings, port: int, first_token: NewToken | None) -> None:
+    """Say where clients find the server, and show the first token: the only time it is known."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = settings.public_url or f"http://{host}:{port}"
+    typer.echo(f"Modelkeep listens on {url}")
+    if settings.auth == "none":
+        typer.secho("  --auth none: everybody on this machine may do everything.", fg="red", bold=True)
+    if first_token is not None:
+        typer.echo("  This is the administrator's token. It is shown once; only its hash is kept.")
+    typer.echo(f"export MLFLOW_TRACKING_URI={url}")
+    if first_token is not None:
+        typer.echo(f"export MLFLOW_TRACKING_TOKEN={first_token.text}")
+    elif settings.auth == "token":
+        typer.echo("export MLFLOW_TRACKING_TOKEN=...   # the token of the first start; lost: modelkeep admin token")
+    sys.stdout.flush()
+
+
+def _close(app: App) -> None:
+    app.close()
+    sys.stderr.flush()

@@ -1,0 +1,20 @@
+"""The event: a fact in the past tense, emitted inside the transaction that made it true."""
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A fact. Subclasses live in the slice that emits them; `kind` is its stable name, `resource` what it is about."""
+
+    kind: ClassVar[str] = "event"
+
+    @property
+    def resource(self) -> str:
+        """The thing that changed, as `type/id` in stable ids."""
+        raise TypeError(f"{type(self).__name__} names no resource")
+
+    def data(self) -> dict[str, Any]:
+        """The fields of the fact, ready to be stored as JSON."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -1,0 +1,31 @@
+"""Who is calling, in which workspace: the values that travel with every transaction."""
+
+from dataclasses import dataclass
+
+DEFAULT_WORKSPACE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who is calling: a name, how it was proven, and the id of the token used (empty without one)."""
+
+    name: str
+    method: str
+    token_id: str = ""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """True when nobody signed in (`--auth none`): the name is then only what the client claims."""
+        return self.method == "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An actor at work in one workspace, on one request."""
+
+    actor: Actor
+    workspace: str = DEFAULT_WORKSPACE
+    request_id: str = ""
+
+
+SYSTEM = Caller(Actor("modelkeep", "system"))

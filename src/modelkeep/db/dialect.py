@@ -1,0 +1,106 @@
+"""Every difference between SQLite and PostgreSQL in the language of statements."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, BindParameter, Dialect, Double, LargeBinary, String, Table, bindparam
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import psycopg
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import Boolean, TypeEngine
+
+SQLITE: Dialect = sqlite.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+POSTGRESQL: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]
+
+# The longest prefix of a tag or parameter value that an index holds: PostgreSQL refuses index rows over 2,700 bytes.
+INDEXED_PREFIX = 200
+
+
+def text() -> TypeEngine[str]:
+    """Text that sorts and compares by code point on both databases."""
+    return String().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+
+def integer() -> TypeEngine[int]:
+    """A 64-bit integer; SQLite's own INTEGER there, so that a primary key is the row id."""
+    return BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+
+
+def real() -> TypeEngine[float]:
+    """A double. NaN is not stored (SQLite turns it into NULL): a column beside it says so."""
+    return Double().with_variant(sqlite.REAL(), "sqlite")
+
+
+def blob() -> TypeEngine[bytes]:
+    """Raw bytes."""
+    return LargeBinary()
+
+
+def upsert(table: Table, keys: list[str], changed: list[str], where: ColumnElement[bool] | None = None) -> Any:
+    """INSERT that, when the key is taken, sets `changed` to the new values (or does nothing if there are none)."""
+    insert = postgresql.insert(table)
+    if not changed:
+        return insert.on_conflict_do_nothing(index_elements=keys)
+    return insert.on_conflict_do_update(
+        index_elements=keys, set_={name: insert.excluded[name] for name in changed}, where=where
+    )
+
+
+class json_rows(FunctionElement[str]):  # noqa: N801
+    """Aggregate: its arguments of every row as JSON text, `[[a, b], ...]`; `[]` when there is no row."""
+
+    inherit_cache = True
+    type = String()
+    name = "json_rows"
+
+
+@compiles(json_rows, "sqlite")
+def _json_rows_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **kw)}))"
+
+
+@compiles(json_rows, "postgresql")
+def _json_rows_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
+    inner = compiler.process(element.clauses, **kw)
+    return f"coalesce(cast(json_agg(json_build_array({inner})) AS text), '[]')"
+
+
+class _OneOf(ColumnElement[bool]):
+    """`column IN (members of a JSON list bound as text)`: one statement text for lists of any length."""
+
+    inherit_cache = False
+    type = Boolean()
+    cast = "text"
+    # Without this SQLAlchemy writes `... = 1` behind it on SQLite, which no index serves.
+    _is_implicitly_boolean = True
+
+    def __init__(self, column: ColumnElement[Any], members: str | BindParameter[str]) -> None:
+        self.column = column
+        self.members = bindparam(members, type_=String()) if isinstance(members, str) else members
+
+
+class one_of_texts(_OneOf):  # noqa: N801
+    """`column` is one of the texts in the JSON list bound under the given name."""
+
+
+class one_of_integers(_OneOf):  # noqa: N801
+    """`column` is one of the integers in the JSON list bound under the given name."""
+
+    cast = "bigint"
+
+
+@compiles(one_of_texts, "sqlite")
+@compiles(one_of_integers, "sqlite")
+def _one_of_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    column, members = compiler.process(element.column, **kw), compiler.process(element.members, **kw)
+    return f"{column} IN (SELECT value FROM json_each({members}))"
+
+
+@compiles(one_of_texts, "postgresql")
+@compiles(one_of_integers, "postgresql")
+def _one_of_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
+    column, members = compiler.process(element.column, **kw), compiler.process(element.members, **kw)
+    return (
+        f"{column} = ANY(ARRAY(SELECT cast(jsonb_array_elements_text(cast({members} AS jsonb)) AS {element.cast})))"
+    )

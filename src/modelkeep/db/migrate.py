@@ -1,0 +1,125 @@
+"""The schema's life: made at once for a new database, compared at every start, upgraded by Alembic when asked.
+
+A new database is created from the declared tables and stamped; an older one is brought up by the chain of migrations. A test
+holds the two ways to the same result.
+"""
+
+import importlib
+from contextlib import closing
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect, text
+from sqlalchemy.pool import NullPool
+
+from modelkeep.db.schema import metadata
+from modelkeep.db.sqlite import PRAGMAS, connect
+
+# The newest revision in migrations/versions; a test compares the two.
+HEAD = "0001"
+_HISTORY = (HEAD,)
+_VERSION_TABLE = "alembic_version"
+
+
+class SchemaState(Enum):
+    """How a database's schema compares with what this program needs."""
+
+    EMPTY = "empty"
+    CURRENT = "current"
+    OLDER = "older"
+    NEWER = "newer"
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaReport:
+    """What `db check` found: the state, and both revisions."""
+
+    state: SchemaState
+    found: str
+    needed: str = HEAD
+
+
+def sync_engine(url: str) -> Engine:
+    """A SQLAlchemy engine for schema work."""
+    if url.startswith("postgresql://"):
+        url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    engine = create_engine(url, poolclass=NullPool)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    for pragma in PRAGMAS:
+        connection.execute(pragma)
+
+
+def check(url: str) -> SchemaReport:
+    """Compare the database's schema with ours; changes nothing."""
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+        return SchemaReport(SchemaState.EMPTY, "")
+    engine = sync_engine(url)
+    with engine.connect() as connection:
+        return _report(connection)
+
+
+def _report(connection: Connection) -> SchemaReport:
+    tables = inspect(connection).get_table_names()
+    if _VERSION_TABLE not in tables:
+        return SchemaReport(SchemaState.EMPTY, "")
+    found = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalar() or ""  # noqa: S608
+    if found == HEAD:
+        return SchemaReport(SchemaState.CURRENT, found)
+    return SchemaReport(SchemaState.OLDER if found in _HISTORY else SchemaState.NEWER, found)
+
+
+def create_schema(url: str) -> None:
+    """Make all tables in an empty database and stamp it, in one transaction; nothing if another process just did."""
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = sync_engine(url)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(7270021)"))
+        if _report(connection).state is not SchemaState.EMPTY:
+            return
+        create_tables(connection, metadata)
+        connection.execute(text(f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+        connection.execute(text(f"INSERT INTO {_VERSION_TABLE} VALUES ('{HEAD}')"))  # noqa: S608
+
+
+def create_tables(connection: Connection, declared: MetaData) -> None:
+    """CREATE TABLE and CREATE INDEX for everything declared."""
+    declared.create_all(connection)
+
+
+def upgrade(url: str, backup: Path | None = None) -> SchemaReport:
+    """Bring an older database up to HEAD; with `backup`, copy a SQLite database there first."""
+    if backup is not None:
+        back_up(url, backup)
+    if check(url).state is SchemaState.EMPTY:
+        create_schema(url)
+        return check(url)
+    # Alembic takes a tenth of a second to import and the server never needs it: only this command loads it.
+    command = importlib.import_module("alembic.command")
+    command.upgrade(alembic_config(url), "head")
+    return check(url)
+
+
+def alembic_config(url: str) -> Any:
+    """Alembic's configuration for our chain of migrations on this database."""
+    config = importlib.import_module("alembic.config").Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["url"] = url
+    return config
+
+
+def back_up(url: str, target: Path) -> None:
+    """Copy a SQLite database, whole and consistent, to a new file (PostgreSQL has pg_dump for that)."""
+    source = url.removeprefix("sqlite:///")
+    target.touch(mode=0o600, exist_ok=False)
+    with closing(connect(source)) as old, closing(connect(str(target))) as new:
+        old.backup(new)
+        new.execute("PRAGMA journal_mode=DELETE")

@@ -1,0 +1,92 @@
+"""PostgreSQL: a pool of connections, a thread for each, whole units of work repeated when the database asks for it."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from modelkeep.core.errors import StorageFull, Unavailable
+from modelkeep.core.types import Caller
+from modelkeep.db.clock import now_ms
+from modelkeep.db.dialect import POSTGRESQL
+from modelkeep.db.tx import Listener, Tx
+
+T = TypeVar("T")
+
+_TRIES = 8
+_RETRIED = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
+_POOL_TIMEOUT_S = 10.0
+
+
+class PostgresDatabase:
+    """A PostgreSQL database; any number of server processes may share it."""
+
+    name = "postgresql"
+
+    def __init__(self, url: str, listeners: Sequence[Listener] = (), connections: int = 10) -> None:
+        self._listeners = listeners
+        self._pool = ConnectionPool(
+            url.replace("postgresql+psycopg://", "postgresql://", 1),
+            min_size=1,
+            max_size=connections,
+            timeout=_POOL_TIMEOUT_S,
+            kwargs={"autocommit": True, "application_name": "modelkeep"},
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="postgres")
+
+    async def write(self, caller: Caller, work: Callable[[Tx], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.write_now, caller, work)
+
+    async def read(self, caller: Caller, work: Callable[[Tx], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_now, caller, work)
+
+    async def read_quickly(self, caller: Caller, work: Callable[[Tx], T]) -> T:
+        return await self.read(caller, work)
+
+    def write_now(self, caller: Caller, work: Callable[[Tx], T]) -> T:
+        return self._repeat(lambda connection: self._write(connection, caller, work))
+
+    def read_now(self, caller: Caller, work: Callable[[Tx], T]) -> T:
+        return self._repeat(lambda connection: _read(connection, caller, work))
+
+    def close(self) -> None:
+        self._threads.shutdown()
+        self._pool.close()
+
+    def _write(self, connection: "psycopg.Connection[tuple[object, ...]]", caller: Caller, work: Callable[[Tx], T]) -> T:
+        with connection.transaction(), connection.cursor() as cursor:
+            return work(Tx(cursor, POSTGRESQL, caller, now_ms(), self._listeners))
+
+    def _repeat(self, attempt: Callable[["psycopg.Connection[tuple[object, ...]]"], T]) -> T:
+        """Run a unit of work, again with a fresh connection where it is certain that nothing was committed."""
+        for tries in range(1, _TRIES + 1):
+            try:
+                with self._pool.connection() as connection:
+                    return attempt(connection)
+            except _RETRIED as error:
+                if tries == _TRIES:
+                    raise Unavailable("Too many writers at once; try again.") from error
+                time.sleep(random.uniform(0, 0.01 * 2**tries))  # noqa: S311 - spreads retries, guards nothing
+            except errors.DiskFull as error:
+                raise StorageFull("The database's disk is full; nothing was written.") from error
+            except (psycopg.OperationalError, PoolTimeout) as error:
+                raise Unavailable("The database does not answer; try again.") from error
+        raise AssertionError("unreachable")
+
+
+def _read(connection: "psycopg.Connection[tuple[object, ...]]", caller: Caller, work: Callable[[Tx], T]) -> T:
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            return work(Tx(cursor, POSTGRESQL, caller, now_ms()))
+        finally:
+            if not connection.closed:
+                connection.rollback()

@@ -1,0 +1,86 @@
+"""One line of JSON for each request, and the same facts as Prometheus metrics."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_encode = msgspec.json.Encoder().encode
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+
+
+class JsonLines(logging.Formatter):
+    """Log records as JSON objects, one a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's message and fields, and the traceback if it has one."""
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return _encode(entry).decode()
+
+
+def configure_logging() -> None:
+    """Send all logs to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+class AccessLog:
+    """Counts requests by operation and writes a line for each."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        labels = ["operation", "status"]
+        self._requests = Counter(
+            "modelkeep_http_requests", "Requests answered, by operation and status", labels, registry=self.registry
+        )
+        self._seconds = Histogram(
+            "modelkeep_http_request_duration_seconds",
+            "Time from the request's head to the last byte of the answer",
+            ["operation"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        self.in_progress = Gauge("modelkeep_http_requests_in_progress", "Requests being answered", registry=self.registry)
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+    def record(self, *, operation: str, method: str, path: str, status: int, seconds: float, who: str, request_id: str) -> None:
+        """One request has been answered."""
+        counter, histogram = self._metrics_of(operation, status)
+        counter.inc()
+        histogram.observe(seconds)
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "level": "info",
+            "logger": "request",
+            "request_id": request_id,
+            "method": method,
+            "path": path,
+            "operation": operation,
+            "status": status,
+            "ms": round(seconds * 1000, 3),
+            "actor": who,
+        }
+        sys.stderr.write(_encode(line).decode() + "\n")
+
+    def exposition(self) -> bytes:
+        """Everything counted, in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def _metrics_of(self, operation: str, status: int) -> tuple[Counter, Histogram]:
+        found = self._children.get((operation, status))
+        if found is None:
+            found = self._requests.labels(operation, str(status)), self._seconds.labels(operation)
+            self._children[operation, status] = found
+        return found

@@ -1,0 +1,207 @@
+"""The ASGI application: guard, route, parse, permit, run, render, log; and the one edge where errors become answers."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelkeep.access import require
+from modelkeep.app import App
+from modelkeep.core.errors import DomainError, EndpointNotFound, InvalidInput, TooLarge
+from modelkeep.core.types import Actor, Caller
+from modelkeep.faces.access_log import AccessLog
+from modelkeep.faces.guard import Guard
+from modelkeep.faces.operations import Exchange, Face, Mode, Operation, Public, Reply
+from modelkeep.faces.routing import Router, query_fields
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_log = logging.getLogger("modelkeep")
+_READ_METHODS = {"GET", "HEAD"}
+_NOBODY = Actor("", "public")
+# On every answer: nothing here is a page, so nothing may be run, framed, sniffed or kept.
+_COMMON_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+]
+
+
+class ClientGone(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+@dataclass(slots=True)
+class _Request:
+    """One request on its way through."""
+
+    id: str
+    method: str
+    raw_path: bytes
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    receive: Receive
+    operation: Operation | None = None
+    who: str = ""
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives."""
+        more = True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            more = message.get("more_body", False)
+            if message["body"]:
+                yield message["body"]
+
+    async def whole_body(self, limit: int) -> bytes:
+        """The body at once; `TooLarge` as soon as that is known."""
+        if int(self.headers.get(b"content-length", b"0") or 0) > limit:
+            raise TooLarge(f"The request body is larger than {limit} bytes.")
+        pieces, size = [], 0
+        async for piece in self.chunks():
+            size += len(piece)
+            if size > limit:
+                raise TooLarge(f"The request body is larger than {limit} bytes.")
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class HttpFace:
+    """The ASGI application over a table of operations. `default_face` words the refusals that no operation owns."""
+
+    def __init__(self, app: App, operations: Iterable[Operation], default_face: Face, log: AccessLog) -> None:
+        self._app = app
+        self._router = Router(operations)
+        self._guard = Guard(app.settings.hosts)
+        self._default_face = default_face
+        self._log = log
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        started = time.perf_counter()
+        request = _Request(
+            secrets.token_hex(8),
+            scope["method"],
+            scope.get("raw_path") or scope["path"].encode(),
+            scope["query_string"],
+            _headers(scope["headers"]),
+            receive,
+        )
+        self._log.in_progress.inc()
+        status = 499
+        try:
+            reply = await self._reply(request)
+            status = reply.status
+            await _send(send, request, reply)
+        except (ClientGone, asyncio.CancelledError):
+            _log.info("client gone", extra={"fields": {"request_id": request.id}})
+        finally:
+            self._log.in_progress.dec()
+            self._log.record(
+                operation=request.operation.name if request.operation else "none",
+                method=request.method,
+                path=request.raw_path.decode("latin-1"),
+                status=status,
+                seconds=time.perf_counter() - started,
+                who=request.who,
+                request_id=request.id,
+            )
+
+    async def _reply(self, request: _Request) -> Reply:
+        face = self._default_face
+        try:
+            self._guard.check(request.headers, request.raw_path, request.query)
+            operation, fields = self._find(request)
+            request.operation = operation
+            face = operation.face
+            return await self._run(operation, fields, request)
+        except DomainError as error:
+            return face.refuse(error, request.id)
+        except ClientGone:
+            raise
+        except Exception:
+            _log.exception("request failed", extra={"fields": {"request_id": request.id}})
+            return face.fail(request.id)
+
+    def _find(self, request: _Request) -> tuple[Operation, dict[str, str]]:
+        found = self._router.find(request.method, request.raw_path)
+        if found is None:
+            raise EndpointNotFound(f"No operation answers {request.method} here.")
+        return found
+
+    async def _run(self, operation: Operation, path_fields: dict[str, str], request: _Request) -> Reply:
+        caller = await self._caller(operation, request)
+        fields: dict[str, Any] = query_fields(request.query) if request.query else {}
+        if clash := fields.keys() & path_fields.keys():
+            raise InvalidInput(f"Parameter '{min(clash)}' stands in the path and in the query.", min(clash))
+        fields.update(path_fields)
+        if operation.mode is Mode.STREAM:
+            typed = operation.face.parse(operation, fields, b"", request.headers)
+            exchange = Exchange(self._app, caller, typed, request.method, request.headers, request.chunks())
+            answer = await operation.run(exchange)
+            return answer if isinstance(answer, Reply) else operation.face.render(operation, answer)
+        body = b"" if request.method in _READ_METHODS else await request.whole_body(operation.body_limit)
+        typed = operation.face.parse(operation, fields, body, request.headers)
+        return operation.face.render(operation, await self._use_case(operation, caller, typed))
+
+    async def _caller(self, operation: Operation, request: _Request) -> Caller:
+        if isinstance(operation.permission, Public):
+            return Caller(_NOBODY, request_id=request.id)
+        caller = await self._app.caller(
+            request.headers.get(b"authorization", b"").decode("latin-1"),
+            request.headers.get(b"x-mlflow-workspace", b"").decode("latin-1"),
+            request.id,
+        )
+        request.who = caller.actor.name
+        require(caller.actor, operation.permission)
+        return caller
+
+    async def _use_case(self, operation: Operation, caller: Caller, typed: Any) -> Any:
+        run = operation.run
+        if operation.mode is Mode.WRITE:
+            return await self._app.write(caller, lambda tx: run(tx, typed))
+        if operation.mode is Mode.QUICK:
+            return await self._app.read_quickly(caller, lambda tx: run(tx, typed))
+        return await self._app.read(caller, lambda tx: run(tx, typed))
+
+
+def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Headers by name. A repeated Host, Content-Length or Authorization leaves none that could be believed."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if name in headers and name in {b"host", b"content-length", b"authorization"}:
+            value = b"\x00"
+        headers[name] = value
+    return headers
+
+
+async def _send(send: Send, request: _Request, reply: Reply) -> None:
+    body = reply.body
+    size = len(body) if isinstance(body, bytes) else body.size
+    named = {name for name, _ in reply.headers}
+    headers = [*reply.headers, *(pair for pair in _COMMON_HEADERS if pair[0] not in named)]
+    headers.append((b"x-request-id", request.id.encode()))
+    if b"content-length" not in named:
+        headers.append((b"content-length", str(size).encode()))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    if isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
+        return
+    try:
+        if request.method != "HEAD":
+            async for piece in body.chunks():
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        body.close()

@@ -1,0 +1,1 @@
+"""The MLflow face: the wire of MLflow's client, over our use cases."""

@@ -1,0 +1,45 @@
+"""The table of operations: the index of everything a caller can do, on every face."""
+
+from typing import Any
+
+import msgspec
+
+from modelkeep.app import App
+from modelkeep.faces import native
+from modelkeep.faces.access_log import AccessLog
+from modelkeep.faces.health import PLAIN
+from modelkeep.faces.health import operations as health_operations
+from modelkeep.faces.http import HttpFace
+from modelkeep.faces.mlflow import artifacts, experiments, logged_models, metrics, models, runs, search, versions, workspaces
+from modelkeep.faces.mlflow.wire import MLFLOW
+from modelkeep.faces.openapi import document
+from modelkeep.faces.operations import PUBLIC, Exchange, Mode, NoInput, Operation
+
+_MLFLOW = (experiments, runs, metrics, logged_models, artifacts, models, versions, search, workspaces)
+
+
+def all_operations(log: AccessLog) -> list[Operation]:
+    """Every operation of every face."""
+    operations = health_operations(log)
+    for module in _MLFLOW:
+        operations += module.OPERATIONS
+    operations += native.OPERATIONS
+    described = list(operations)
+
+    async def openapi(_exchange: Exchange) -> Any:
+        return msgspec.json.encode(document([*described, operations[-1]]))
+
+    route = (("GET", "/api/v1/openapi.json"),)
+    summary = "This description of the API"
+    operations.append(Operation("server.openapi", PLAIN, route, NoInput, openapi, Mode.STREAM, PUBLIC, summary, bytes))
+    return operations
+
+
+def build_http(app: App) -> HttpFace:
+    """The ASGI application; refuses to be built with an operation that names no permission."""
+    log = AccessLog()
+    operations = all_operations(log)
+    for operation in operations:
+        if operation.permission is None:
+            raise TypeError(f"{operation.name} names no permission")
+    return HttpFace(app, operations, MLFLOW, log)

@@ -1,0 +1,117 @@
+"""Fixtures of the MLflow wire: one server for all tests on each database, the stock client, raw HTTP, a trained model.
+
+MODELKEEP_TEST_PEER=mlflow runs the same tests against MLflow's own server; those marked `beyond_mlflow` are left out then.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import pytest
+from faces.mlflow import served
+from faces.mlflow.build import Build, unused
+from faces.mlflow.wire import Wire
+from mlflow.tracking import MlflowClient
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+DATABASES = ["sqlite", "postgresql"] if served.PEER == "modelkeep" else ["sqlite"]
+LEFT_BEHIND = ["MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "MLFLOW_REGISTRY_URI", "MLFLOW_ACTIVE_MODEL_ID"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "beyond_mlflow: states what Modelkeep does and MLflow's own server does not")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Against MLflow's own server, leave out what goes beyond it."""
+    if served.PEER == "modelkeep":
+        return
+    beyond = [item for item in items if item.get_closest_marker("beyond_mlflow")]
+    items[:] = [item for item in items if item not in beyond]
+    config.hook.pytest_deselected(items=beyond)
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[served.Served]:
+    """A started server with its URL and the first administrator's token, on each database."""
+    database = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
+    running = served.start(tmp_path_factory.mktemp("served"), database)
+    yield running
+    served.stop(running.process)
+
+
+@pytest.fixture(scope="session")
+def wire(server: served.Served) -> Wire:
+    """Raw HTTP to the server as its administrator."""
+    return Wire(server.url, server.token)
+
+
+@pytest.fixture(scope="session")
+def build(wire: Wire) -> Build:
+    """Makes models, versions, experiments, runs and logged models."""
+    return Build(wire)
+
+
+@pytest.fixture
+def client(server: served.Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    """The stock client, configured as its user would: by environment variables, with nothing left from other tests."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    if server.token:
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", server.token)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(server.url)
+    mlflow.set_registry_uri(server.url)
+    mlflow.set_experiment(unused("experiment"))
+    yield MlflowClient()
+    forget()
+
+
+def forget() -> None:
+    """End what a test left open in the client, which keeps its state in the process."""
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.clear_active_model()
+    for variable in LEFT_BEHIND:
+        os.environ.pop(variable, None)
+
+
+@pytest.fixture
+def name() -> str:
+    """A name of this test's own."""
+    return unused()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted scikit-learn model, rows to ask it about, and what it says itself."""
+
+    model: LogisticRegression
+    rows: Any
+    answers: list[int]
+
+
+@pytest.fixture(scope="session")
+def trained() -> Trained:
+    """A classifier of irises."""
+    rows, kinds = load_iris(return_X_y=True, as_frame=True)
+    model = LogisticRegression(max_iter=500).fit(rows, kinds)
+    return Trained(model, rows, list(model.predict(rows)))
+
+
+@pytest.fixture
+def log_trained(client: MlflowClient, trained: Trained) -> Callable[..., Any]:
+    """Logs the trained model in a run of its own and gives MLflow's record of it."""
+
+    def log(name: str = "model", **options: Any) -> Any:
+        with mlflow.start_run():
+            return mlflow.sklearn.log_model(trained.model, name=name, pip_requirements=["scikit-learn"], **options)
+
+    return log
