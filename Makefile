@@ -37,8 +37,8 @@ test: $(READY_TO_TEST) $(READY_MLFLOW2) ## Run the fast tests; ARGS="tests/searc
 test-all: $(READY_TO_TEST) $(READY_MLFLOW2) ## Run every test, slow ones too, with deep property tests
 	HYPOTHESIS_PROFILE=deep $(PYTEST) $(ARGS)
 
-coverage: $(READY_TO_TEST) $(READY_MLFLOW2) ## Run the fast tests and demand 90 % of src, server processes included
-	$(PYTEST) -m "not slow" $(COVERAGE) $(ARGS)
+coverage: ## Run the fast tests and demand 90 % of src, server processes included
+	$(MAKE) test ARGS="$(COVERAGE) $(ARGS)"
 
 lint: $(READY_TO_TEST) ## Check style, format, types and import contracts
 	$(BIN)/ruff check

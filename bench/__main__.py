@@ -24,7 +24,12 @@ NAMES = [group.name for group in GROUPS]
 def main() -> int:
     """Run the chosen measurements; 1 if any of them failed on a peer, else 0."""
     options = _options()
-    facts = machine_facts() | {"scale": options.scale, "seconds": options.seconds, "auth": options.auth}
+    facts = machine_facts() | {
+        "scale": options.scale,
+        "seconds": options.seconds,
+        "auth": options.auth,
+        "mlflow_journal": options.mlflow_journal,
+    }
     report = Report(facts)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(_scratch()))
@@ -47,6 +52,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scale", type=_scale, default=1.0, help="share of 100,000 versions and runs (default 1)")
     parser.add_argument("--seconds", type=float, default=4.0, help="measured time of a case (default 4)")
     parser.add_argument("--auth", choices=["none", "token"], default="none", help="how modelkeep is started")
+    parser.add_argument(
+        "--mlflow-journal",
+        choices=["delete", "wal"],
+        default="wal",
+        help="SQLite journal of the baseline (default wal)",
+    )
     return parser.parse_args()
 
 
@@ -79,7 +90,7 @@ def _scratch() -> Iterator[str]:
 @contextmanager
 def _peer(name: str, options: argparse.Namespace, folder: Path) -> Iterator[Peer]:
     launch: Launcher = start_mlflow if name == BASELINE else partial(start_modelkeep, auth=options.auth)
-    peer = Peer(name, launch, folder / name, Shape(options.scale), options.seconds)
+    peer = Peer(name, launch, folder / name, Shape(options.scale), options.seconds, options.mlflow_journal)
     try:
         yield peer
     finally:

@@ -1,6 +1,7 @@
 """The words that every group of measurements uses: peer, case, figures, target."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ class Peer:
     folder: Path
     shape: seed.Shape
     seconds: float
+    journal: str
     _server: Server | None = None
     _failure: Exception | None = None
 
@@ -45,6 +47,7 @@ class Peer:
         if self.name == "mlflow":
             data.mkdir(parents=True)
             shutil.copyfile(seed.seeded_mlflow(self.shape), mlflow_database(data))
+            seed.set_journal(mlflow_database(data), self.journal)
             return self.launch(data)
         server = self.launch(data)
         try:
@@ -78,6 +81,8 @@ def figures(result: load.Result) -> Figures:
     """What the table shows of a load result."""
     if result.answers == 0:
         raise RuntimeError(f"no answers; {result.first_error or 'the time limit was reached'}")
+    if result.errors:
+        print(f"{result.errors} errors, the first: {result.first_error}", file=sys.stderr)
     return {
         "req/s": result.per_second,
         "p50 ms": result.p50,

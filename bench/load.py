@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 import uvloop
 
@@ -140,6 +141,12 @@ class Load:
         if self.result.errors >= MOST_ERRORS:
             self.stop()
 
+    def broke(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A fault of the generator itself ends the job at once, with nothing to report but the fault."""
+        self.fail(f"load generator: {context.get('exception') or context['message']}")
+        self.latencies.clear()
+        self.stop()
+
     def stop(self) -> None:
         """Close the measurement."""
         if self.finished.done():
@@ -169,8 +176,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin at once."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self._send()
 
     def _send(self) -> None:
@@ -240,6 +246,7 @@ def percentile(values: list[float], share: float) -> float:
 
 async def _execute(job: Job) -> Result:
     load = Load(job)
+    asyncio.get_running_loop().set_exception_handler(load.broke)
     await asyncio.gather(*(open_client(load) for _ in range(job.connections)))
     hard = asyncio.get_running_loop().call_later(job.hard_seconds, load.stop)
     await load.finished
@@ -249,7 +256,7 @@ async def _execute(job: Job) -> Result:
 
 def main() -> None:
     """Read a job, run it, write the result."""
-    job: Job = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the parent process
+    job: Job = pickle.load(sys.stdin.buffer)
     print(json.dumps(asdict(uvloop.run(_execute(job)))))
 
 

@@ -40,7 +40,7 @@ def pss_mb(root: int) -> float:
 
 def _memory(process: psutil.Process, *, full: bool) -> int:
     try:
-        return process.memory_full_info().pss if full else process.memory_info().rss
+        return int(process.memory_full_info().pss if full else process.memory_info().rss)
     except psutil.NoSuchProcess:
         return 0
 

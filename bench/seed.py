@@ -1,7 +1,7 @@
 """The data both servers are measured on: one shape, one fixed seed, two ways in.
 
-MLflow's is inserted into the SQLite database that its own server created, as its API would need about an hour, and kept in
-a cache. Modelkeep's goes over the wire.
+MLflow's is inserted into the SQLite database that its own server created, as its API would need about an hour, and is
+kept in a cache. Modelkeep's goes over the wire.
 """
 
 import os
@@ -134,6 +134,17 @@ def seeded_mlflow(shape: Shape) -> Path:
     return kept
 
 
+def set_journal(database: Path, mode: str) -> None:
+    """Set a SQLite database's journal mode, which stays with the file. Raises RuntimeError when it is not accepted."""
+    connection = sqlite3.connect(database)
+    try:
+        (accepted,) = connection.execute(f"PRAGMA journal_mode = {mode}").fetchone()
+    finally:
+        connection.close()
+    if accepted != mode:
+        raise RuntimeError(f"journal mode {mode} was refused: {accepted}")
+
+
 def _create_mlflow(folder: Path) -> None:
     server = start_mlflow(folder)
     try:
@@ -161,7 +172,8 @@ def _insert_models(connection: sqlite3.Connection, shape: Shape) -> None:
         moment = BASE_MS + offset
         connection.execute(
             "INSERT INTO model_versions (name, version, creation_time, last_updated_time, description, current_stage,"
-            " source, run_id, status, run_link, storage_location) VALUES (?, ?, ?, ?, '', 'None', ?, '', 'READY', '', ?)",
+            " source, run_id, status, run_link, storage_location)"
+            " VALUES (?, ?, ?, ?, '', 'None', ?, '', 'READY', '', ?)",
             (item.model, item.number, moment, moment, item.source, item.source),
         )
         connection.executemany(
@@ -198,7 +210,7 @@ def _insert_run_data(connection: sqlite3.Connection, run_id: str, run: Run) -> N
 
 
 def fill_over_the_wire(server: Server, shape: Shape) -> float:
-    """Send the whole shape through a server's API; the seconds it took. Raises CallFailed when a call was refused."""
+    """Send the whole shape through a server's API; the seconds it took. Raises CallError when a call was refused."""
     began = time.perf_counter()
     experiment = wire.call(server, "POST", "experiments/create", {"name": EXPERIMENT})["experiment_id"]
     models = (wire.post(server, "registered-models/create", {"name": name}) for name in model_names(shape))
@@ -227,7 +239,7 @@ def _send(server: Server, requests: Iterator[bytes], collect: bytes | None = Non
         )
         result = load.run(job)
         if result.errors or result.answers != len(chunk):
-            raise wire.CallFailed(f"seeding {server.name}: {result.errors} errors, first: {result.first_error}")
+            raise wire.CallError(f"seeding {server.name}: {result.errors} errors, first: {result.first_error}")
         collected += result.collected
     return collected
 

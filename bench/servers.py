@@ -31,7 +31,7 @@ MLFLOW_ENVIRONMENT = {
 }
 
 
-class StartFailed(Exception):
+class StartError(Exception):
     """A server did not become healthy; the message holds the end of its log."""
 
 
@@ -71,7 +71,7 @@ def binary(name: str) -> str:
 def start_mlflow(data: Path) -> Server:
     """`mlflow server` tuned: SQLite, proxied artifacts on local disk, two uvicorn workers on uvloop and httptools.
 
-    Raises StartFailed.
+    Raises StartError.
     """
     port = free_port()
     command = [binary("mlflow"), "server", "--host", HOST, "--port", str(port)]
@@ -89,7 +89,7 @@ def mlflow_database(data: Path) -> Path:
 
 
 def start_modelkeep(data: Path, *, auth: str = "none") -> Server:
-    """`modelkeep serve` as it comes; with auth `token` the token it prints is used for every call. Raises StartFailed."""
+    """`modelkeep serve` as it comes; with auth `token` every call carries the token it prints. Raises StartError."""
     port = free_port()
     command = [binary("modelkeep"), "serve", "--port", str(port), "--data", str(data / "modelkeep"), "--auth", auth]
     return _start("modelkeep", command, data, port, {}, wants_token=auth == "token")
@@ -124,11 +124,11 @@ def _wait_healthy(process: subprocess.Popen[bytes], port: int, log: Path) -> Non
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise StartFailed(f"ended with {process.returncode}: {_tail(log)}")
+            raise StartError(f"ended with {process.returncode}: {_tail(log)}")
         if _healthy(port):
             return
         time.sleep(0.02)
-    raise StartFailed(f"not healthy after {START_TIMEOUT:.0f} s: {_tail(log)}")
+    raise StartError(f"not healthy after {START_TIMEOUT:.0f} s: {_tail(log)}")
 
 
 def _healthy(port: int) -> bool:
@@ -148,7 +148,7 @@ def _printed_token(log: Path) -> str:
         if found := TOKEN.search(log.read_text(errors="replace")):
             return found[1]
         time.sleep(0.05)
-    raise StartFailed(f"printed no token: {_tail(log)}")
+    raise StartError(f"printed no token: {_tail(log)}")
 
 
 def _tail(log: Path) -> str:
@@ -160,7 +160,7 @@ def _verify_tuning(server: Server) -> None:
     tuned = [p.pid for p in tree(server.pid) if _maps(p.pid) >= {"uvloop", "httptools"}]
     if len(tuned) != MLFLOW_WORKERS:
         server.stop()
-        raise StartFailed(f"{len(tuned)} of {MLFLOW_WORKERS} mlflow workers run on uvloop and httptools")
+        raise StartError(f"{len(tuned)} of {MLFLOW_WORKERS} mlflow workers run on uvloop and httptools")
 
 
 def _maps(pid: int) -> set[str]:

@@ -37,7 +37,7 @@ class Stopwatch:
                 watch.seconds += time.perf_counter() - began
                 watch.calls += 1
 
-        requests.Session.send = send  # type: ignore[method-assign]
+        requests.Session.send = send  # type: ignore
 
 
 def log_model(model: LogisticRegression, watch: Stopwatch) -> tuple[float, float, int]:

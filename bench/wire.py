@@ -17,7 +17,7 @@ SEQUENCE = 87654321
 FIRST_IN_SEQUENCE = 10000000
 
 
-class CallFailed(Exception):
+class CallError(Exception):
     """A call that prepares a case did not answer 200."""
 
 
@@ -58,7 +58,7 @@ def head(server: Server, method: str, target: str, length: int, content_type: st
 
 
 def call(server: Server, method: str, path: str, payload: dict[str, Any] | None = None, **query: object) -> Any:
-    """One call outside the measurement; the parsed answer. Raises CallFailed unless it is 200."""
+    """One call outside the measurement; the parsed answer. Raises CallError unless it is 200."""
     connection = http.client.HTTPConnection(HOST, server.port, timeout=CALL_TIMEOUT)
     try:
         content = None if payload is None else compact(payload)
@@ -69,7 +69,7 @@ def call(server: Server, method: str, path: str, payload: dict[str, Any] | None 
     finally:
         connection.close()
     if response.status != 200:
-        raise CallFailed(f"{server.name} {method} {path}: {response.status} {text[:500]!r}")
+        raise CallError(f"{server.name} {method} {path}: {response.status} {text[:500]!r}")
     return json.loads(text)
 
 

@@ -16,8 +16,8 @@ import servers
 SHARED = "MODELKEEP_TEST_SHARED"
 FreshPostgres = Callable[[], str]
 
-hypothesis.settings.register_profile("ci", max_examples=50, deadline=None)
-hypothesis.settings.register_profile("deep", max_examples=1_000, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("deep", max_examples=1_000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

@@ -21,8 +21,7 @@ def _measure(peer: Peer) -> Figures:
     child = subprocess.run(
         [sys.executable, "-m", "bench.stock_client", str(CALLS)],
         env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         cwd=ROOT,
         timeout=TIMEOUT,
         check=False,

@@ -28,11 +28,11 @@ def _get(server: Server, name: str, numbers: list[int]) -> list[bytes]:
     return [wire.get(server, "model-versions/get", name=name, version=number) for number in numbers]
 
 
-def _by_alias(server: Server, name: str, numbers: list[int]) -> list[bytes]:
+def _by_alias(server: Server, name: str, _: list[int]) -> list[bytes]:
     return [wire.get(server, "registered-models/alias", name=name, alias=ALIAS)]
 
 
-def _latest(server: Server, name: str, numbers: list[int]) -> list[bytes]:
+def _latest(server: Server, name: str, _: list[int]) -> list[bytes]:
     return [wire.post(server, "registered-models/get-latest-versions", {"name": name})]
 
 

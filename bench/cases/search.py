@@ -57,15 +57,15 @@ def _infixes(shape: Shape) -> list[str]:
     return [f"name LIKE '%{index:03d}4%'" for index in range(max(1, shape.models // 10))][:VARIANTS]
 
 
-def _every(shape: Shape) -> list[str]:
+def _every(_: Shape) -> list[str]:
     return [""]
 
 
-def _team(shape: Shape) -> list[str]:
+def _team(_: Shape) -> list[str]:
     return [f"tags.team = 'team-{index}'" for index in range(VARIANTS)]
 
 
-def _build(shape: Shape) -> list[str]:
+def _build(_: Shape) -> list[str]:
     return [f"tags.build = 'build-{index:04d}'" for index in range(VARIANTS)]
 
 

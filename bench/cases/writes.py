@@ -1,6 +1,6 @@
 """The registry's writes at 32 clients: create, tag, alias, stage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bench import wire
 from bench.case import Case, Figures, Group, Peer, at_most
@@ -40,7 +40,7 @@ def _move(server: Server) -> list[bytes]:
     return _for_each_version(server, "model-versions/transition-stage", to_production)
 
 
-def _for_each_version(server: Server, path: str, rest: dict[str, object]) -> list[bytes]:
+def _for_each_version(server: Server, path: str, rest: Mapping[str, object]) -> list[bytes]:
     """Version by version over all models, so that neighbours in time touch different models."""
     return [
         wire.post(server, path, {"name": name, "version": str(number), **rest})

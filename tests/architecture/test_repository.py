@@ -13,21 +13,19 @@ from packaging.utils import canonicalize_name
 from architecture.source import ROOT
 
 # Put together from parts, so that this file does not hold what it looks for.
-REGISTRIES = [
-    ".".join(parts)
-    for parts in [
-        ("pypi", "org"),
-        ("pythonhosted", "org"),
-        ("registry", "npmjs", "org"),
-        ("registry", "yarnpkg", "com"),
-        ("crates", "io/api"),
-        ("repo", "anaconda", "com"),
-    ]
+NAMES = [
+    ("pypi", ".org"),
+    ("pythonhosted", ".org"),
+    ("registry", ".npmjs.org"),
+    ("registry", ".yarnpkg.com"),
+    ("repo", ".anaconda.com"),
+    (".pyenv", "/"),
 ]
-MACHINE_PATHS = [
-    "/".join(parts) for parts in [("", "work", ""), ("", "opt", "pypi"), ("", "opt", "wheels"), (".pyenv", "")]
-]
-FORBIDDEN = re.compile("|".join([re.escape(host) for host in REGISTRIES] + [rf"(?<![\w.-]){p}" for p in MACHINE_PATHS]))
+FOLDERS = [("/work", "/"), ("/opt/", "pypi"), ("/opt/", "wheels")]
+FORBIDDEN = re.compile(
+    "|".join([re.escape("".join(name)) for name in NAMES] + [r"(?<![\w.-])" + "".join(folder) for folder in FOLDERS])
+)
+PLANTED = ["see https://" + "".join(NAMES[0]), "cd " + "".join(FOLDERS[0]) + "main", "/root/" + "".join(NAMES[-1])]
 MERGE = re.compile(r"^(<{7}|>{7}|\|{7}) ", re.MULTILINE)
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)(.*?)(?=^[A-Za-z0-9]|\Z)", re.MULTILINE | re.DOTALL)
 LOCKS = ["requirements-setup.lock", "requirements.lock", "requirements-test.lock", "tests/mlflow2-requirements.lock"]
@@ -35,13 +33,13 @@ LOCKS = ["requirements-setup.lock", "requirements.lock", "requirements-test.lock
 
 def repository_texts() -> Iterator[tuple[Path, str]]:
     """Every text file that is in the repository or would be added to it."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in listed.split("\0"):
         path = ROOT / name
         content = path.read_bytes() if name and path.is_file() else b""
         if content and b"\0" not in content:
-            yield path.relative_to(ROOT), content.decode()
+            yield path.relative_to(ROOT), content.decode(errors="replace")
 
 
 def pins(lock: str) -> dict[str, list[tuple[str, str]]]:
@@ -70,9 +68,7 @@ def test_no_file_holds_a_merge_marker() -> None:
     assert [str(path) for path, text in repository_texts() if MERGE.search(text)] == []
 
 
-@pytest.mark.parametrize(
-    "text", [f"see https://{REGISTRIES[0]}/simple", f"cd {MACHINE_PATHS[0]}main", f"'{MACHINE_PATHS[1]}'"]
-)
+@pytest.mark.parametrize("text", PLANTED)
 def test_a_planted_address_is_found(text: str) -> None:
     """The search finds what it looks for inside ordinary text."""
     assert FORBIDDEN.search(text)
@@ -90,12 +86,12 @@ def test_every_pin_has_a_hash(lock: str) -> None:
 def test_the_lock_satisfies_the_project(lock: str, groups: tuple[str, ...]) -> None:
     """Every package that pyproject.toml asks for is pinned, at versions it allows; `make lock` repairs it."""
     locked = pins(lock)
-    versions = {
-        need: [version for version, _ in locked.get(canonicalize_name(need.name), [])] for need in wanted(*groups)
-    }
-    assert [
-        str(need) for need, found in versions.items() if not found or not all(map(need.specifier.contains, found))
-    ] == []
+    unmet = []
+    for need in wanted(*groups):
+        versions = [version for version, _ in locked.get(canonicalize_name(need.name), [])]
+        if not versions or not all(need.specifier.contains(version) for version in versions):
+            unmet.append(str(need))
+    assert unmet == []
 
 
 def test_every_dependency_has_a_reason() -> None:

@@ -29,8 +29,7 @@ _STAGED = re.compile(r"[0-9a-f]{32}")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NOT_OURS = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO})
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# O_NONBLOCK: a planted pipe must not hold the reader up; regular files ignore it.
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a planted pipe must not hold readers up
 _LOCK_FLAGS = _READ_FLAGS | os.O_RDWR  # network file systems lock only what is open for writing
 _CREATE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -129,12 +128,11 @@ def _disk_errors(undo: Callable[[], None] = lambda: None) -> Iterator[None]:
         undo()
         if not isinstance(error, OSError):
             raise
-        reason = error.strerror or type(error).__name__
         if error.errno in _FULL:
-            raise StorageFull(f"The artifact store is full ({reason}); nothing was written") from error
+            raise StorageFull(f"The artifact store is full ({error.strerror}); nothing was written") from error
         if error.errno in _NOT_OURS:
-            raise Corrupt(f"The artifact store holds something that it did not write ({reason})") from error
-        raise Unavailable(f"The artifact store does not answer ({reason})") from error
+            raise Corrupt(f"The artifact store holds something that it did not write ({error.strerror})") from error
+        raise Unavailable(f"The artifact store does not answer ({error.strerror})") from error
 
 
 class LocalBlobs:
@@ -176,12 +174,12 @@ class LocalBlobs:
             return _regular_size(os.stat(sha256, dir_fd=shard, follow_symlinks=False))
 
     def delete(self, sha256: str) -> None:
-        # Not synced: what a power loss brings back is a blob that nobody refers to.
         with suppress(NotFound), self._found(sha256) as shard:
-            os.unlink(sha256, dir_fd=shard)
+            os.unlink(sha256, dir_fd=shard)  # not synced: a power loss may bring back what nobody refers to
 
     def digests(self) -> Iterator[str]:
         with _disk_errors():
+            self._check_present()
             for first in _names(self._blobs, _HEX_PAIR):
                 with _folder(self._blobs, first) as outer:
                     for second in _names(outer, _HEX_PAIR):
@@ -209,15 +207,15 @@ class LocalBlobs:
 
     def publish(self, fd: int, name: str, blob: Blob) -> None:
         """Give a staged file its name as a blob, never replacing one; both survive a power loss when this returns."""
-        self.sync(fd, discardable=True)
         with self._shard(blob.sha256, make=True) as shard:
             try:
-                os.link(name, blob.sha256, src_dir_fd=self._staging, dst_dir_fd=shard, follow_symlinks=False)
-            except FileExistsError:
                 if _regular_size(os.stat(blob.sha256, dir_fd=shard, follow_symlinks=False)) != blob.size:
-                    raise Corrupt(f"The stored blob {blob.sha256} has not the size it was stored with") from None
-            # Also for a blob that was there: its writer may not have come to this yet.
-            self.sync(shard)
+                    raise Corrupt(f"The stored blob {blob.sha256} has not the size it was stored with")
+            except FileNotFoundError:
+                self.sync(fd, discardable=True)
+                with suppress(FileExistsError):  # another writer of the same bytes came first, after its own sync
+                    os.link(name, blob.sha256, src_dir_fd=self._staging, dst_dir_fd=shard, follow_symlinks=False)
+            self.sync(shard)  # also for a blob that was there: its writer may not have come to this yet
 
     def discard(self, name: str) -> None:
         """Remove a staged file; what cannot be removed now is left to the sweep."""
@@ -267,9 +265,12 @@ class LocalBlobs:
                 with self._shard(sha256) as shard:
                     yield shard
             except FileNotFoundError:
-                if os.fstat(self._blobs).st_nlink == 0:  # the whole store was removed below us
-                    raise
+                self._check_present()
                 raise NotFound(f"No blob {sha256}") from None
+
+    def _check_present(self) -> None:
+        if os.fstat(self._blobs).st_nlink == 0:
+            raise Unavailable("The artifact store was removed while it was in use")
 
     def _create(self, name: str) -> int:
         fd = os.open(name, _CREATE_FLAGS, 0o600, dir_fd=self._staging)
@@ -285,14 +286,12 @@ class LocalBlobs:
     def _checked_size(self, fd: int) -> int:
         """The size of an opened blob. It has one name, or two while a commit stands between link and unlink."""
         found = os.fstat(fd)
-        size = _regular_size(found)
-        if found.st_nlink > 1 and not self._is_staged(found.st_ino) and os.fstat(fd).st_nlink > 1:
-            raise Corrupt("A blob has a second name, through which it could be changed")
-        return size
-
-    def _is_staged(self, inode: int) -> bool:
-        with _folder(self._staging, ".") as folder, os.scandir(folder) as entries:
-            return any(entry.inode() == inode for entry in entries)
+        if found.st_nlink > 1:
+            with _folder(self._staging, ".") as folder, os.scandir(folder) as entries:
+                staged = any(entry.inode() == found.st_ino for entry in entries)
+            if not staged and os.fstat(fd).st_nlink > 1:
+                raise Corrupt("A blob has a second name, through which it could be changed")
+        return _regular_size(found)
 
     def _sweep(self, name: str, oldest: float) -> bool:
         # What is not ours to open, or is locked by a live writer, stays.
@@ -386,8 +385,7 @@ def _folder(parent: int, name: str) -> AbstractContextManager[int]:
 
 
 def _names(folder: int, pattern: re.Pattern[str]) -> list[str]:
-    # Opened anew: threads that list one descriptor share its position and would miss entries.
-    with _folder(folder, ".") as own:
+    with _folder(folder, ".") as own:  # anew, as threads that list one descriptor share its position
         return sorted(name for name in os.listdir(own) if pattern.fullmatch(name))  # noqa: PTH208 (no path)
 
 

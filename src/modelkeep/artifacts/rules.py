@@ -25,7 +25,7 @@ _UNSHOWABLE = re.compile(
 )
 _SEPARATOR = re.compile(r"[/\\#?]")
 # A drive (`C:x`), a file URI, or the scheme of any other URI (`s3:` before a slash).
-_SCHEME_NAME = re.compile(r"[A-Za-z]:|[Ff][Ii][Ll][Ee]:|[A-Za-z][A-Za-z0-9+.-]*:\Z")
+_SCHEME_NAME = re.compile(r"[A-Za-z]:|[Ff][Ii][Ll][Ee]:|[A-Za-z][A-Za-z0-9+.:-]*:\Z")
 # UTF-8 spells each character in one way; the longer spellings of `.` and `/` exist to slip past filters.
 _OVERLONG = re.compile(rb"[\xc0\xc1]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
@@ -378,8 +378,10 @@ def manifest_digest(files: Iterable[tuple[str, int, str]]) -> str:
     digest = hashlib.sha256()
     previous = None
     for path, size, sha256 in sorted(files):  # the order of code points is the order of UTF-8 bytes
-        if path == previous or "/".join(parse_path(path)) != path:
-            raise InvalidInput(f"Invalid manifest: '{shown(path)}' is there twice or is not in canonical form", "path")
+        if not path or path == previous or "/".join(parse_path(path)) != path:
+            raise InvalidInput(
+                f"Invalid manifest: '{shown(path)}' is there twice or is not a file's path in canonical form", "path"
+            )
         if size < 0 or not _SHA256.fullmatch(sha256):
             raise InvalidInput(f"Invalid manifest: '{shown(path)}' has no valid size or SHA-256", "path")
         digest.update(f"{sha256} {size} {path}\n".encode())

@@ -104,3 +104,41 @@ def _one_of_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     return (
         f"{column} = ANY(ARRAY(SELECT cast(jsonb_array_elements_text(cast({members} AS jsonb)) AS {element.cast})))"
     )
+
+
+def upsert_changed(table: Table, keys: list[str], value: str) -> Any:
+    """INSERT that, when the key is taken by another value, replaces it; it counts no row where nothing changed."""
+    insert = postgresql.insert(table)
+    new = insert.excluded[value]
+    return insert.on_conflict_do_update(index_elements=keys, set_={value: new}, where=table.c[value] != new)
+
+
+def insert_unless_taken(table: Table) -> Any:
+    """INSERT that does nothing where any unique index has the values already, and waits for whoever is taking them."""
+    return postgresql.insert(table).on_conflict_do_nothing()
+
+
+class key_rows(FunctionElement[Any]):  # noqa: N801
+    """The JSON list `[[text, integer], ...]` bound to its argument, as rows of (position, text, number).
+
+    Use with `.table_valued("position", "text", "number")`: a join to it asks for any number of keys in one statement.
+    """
+
+    inherit_cache = True
+    name = "key_rows"
+
+
+@compiles(key_rows, "sqlite")
+def _key_rows_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return (
+        '(SELECT key AS position, value ->> 0 AS "text", value ->> 1 AS number '
+        f"FROM json_each({compiler.process(element.clauses, **kw)}))"
+    )
+
+
+@compiles(key_rows, "postgresql")
+def _key_rows_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
+    return (
+        '(SELECT ordinality AS position, value ->> 0 AS "text", cast(value ->> 1 AS bigint) AS number '
+        f"FROM jsonb_array_elements(cast({compiler.process(element.clauses, **kw)} AS jsonb)) WITH ORDINALITY)"
+    )

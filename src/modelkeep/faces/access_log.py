@@ -1,5 +1,6 @@
 """One line of JSON for each request, and the same facts as Prometheus metrics."""
 
+import contextlib
 import logging
 import sys
 from datetime import UTC, datetime
@@ -72,7 +73,9 @@ class AccessLog:
             "ms": round(seconds * 1000, 3),
             "actor": who,
         }
-        sys.stderr.write(_encode(line).decode() + "\n")
+        # A log on a full disk must not take the requests with it.
+        with contextlib.suppress(OSError):
+            sys.stderr.write(_encode(line).decode() + "\n")
 
     def exposition(self) -> bytes:
         """Everything counted, in Prometheus's text format."""

@@ -113,7 +113,8 @@ def number_of(raw: str) -> int | float | None:
     if not raw or not _NUMBER_CHARS.issuperset(raw):
         return None
     if len(raw) <= 20 and _DIGITS.issuperset(raw.lstrip("+-")) and raw[-1] in _DIGITS:
-        return int(raw)
+        number = int(raw)
+        return number if abs(number) < 2**63 else float(number)
     try:
         return float(raw)
     except ValueError:

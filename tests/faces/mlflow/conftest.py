@@ -57,20 +57,25 @@ def build(wire: Wire) -> Build:
     return Build(wire)
 
 
-@pytest.fixture
-def client(server: served.Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    """The stock client, configured as its user would: by environment variables, with nothing left from other tests."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+def connect(server: served.Served, environment: pytest.MonkeyPatch) -> MlflowClient:
+    """The stock client, configured as its user would: by environment variables, in an experiment of its own."""
+    environment.setenv("MLFLOW_TRACKING_URI", server.url)
+    environment.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    environment.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    environment.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     if server.token:
-        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", server.token)
+        environment.setenv("MLFLOW_TRACKING_TOKEN", server.token)
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     mlflow.set_tracking_uri(server.url)
     mlflow.set_registry_uri(server.url)
     mlflow.set_experiment(unused("experiment"))
-    yield MlflowClient()
+    return MlflowClient()
+
+
+@pytest.fixture
+def client(server: served.Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    """The stock client with nothing left from other tests."""
+    yield connect(server, monkeypatch)
     forget()
 
 

@@ -79,7 +79,7 @@ def test_the_artifact_location_is_below_the_root_unless_given(wire: Wire, build:
         ("s3://bucket/a#part", "'artifact_location' URL can't include fragments or params."),
         ("s3://bucket/a?x=/../..", "Invalid query string"),
         ("runs:/abc/x", "runs:"),
-        ("s3://bucket/" + "x" * 2048, "'artifact_location'"),
+        ("s3://bucket/" + "x" * 2048, "Invalid artifact path length."),
     ],
 )
 def test_a_bad_location_is_refused(wire: Wire, name: str, location: str, text: str):
@@ -152,11 +152,25 @@ def test_removing_an_absent_tag_is_missing(wire: Wire, build: Build):
     )
 
 
-@pytest.mark.parametrize(("key", "value"), [("k" * 251, "v"), ("k", "v" * 5001), ("a,b", "v")])
-def test_tags_of_an_experiment_have_limits(wire: Wire, build: Build, key: str, value: str):
-    """A key has at most 250 characters, a value at most 5000, and none are cut."""
+@pytest.mark.parametrize("key", ["k" * 251, "a,b", "a//b"])
+def test_keys_of_an_experiments_tags_have_limits(wire: Wire, build: Build, key: str):
+    """A key has at most 250 characters of the alphabet of keys."""
+    wire.post("experiments/set-experiment-tag", experiment_id=build.experiment(), key=key, value="v").invalid()
+
+
+def test_a_long_tag_of_an_experiment_is_kept_whole(wire: Wire, build: Build):
+    """A value of 5000 characters is not cut."""
     experiment = build.experiment()
-    wire.post("experiments/set-experiment-tag", experiment_id=experiment, key=key, value=value).invalid()
+    wire.post("experiments/set-experiment-tag", experiment_id=experiment, key="k", value="v" * 5000).ok()
+    assert get(wire, experiment)["tags"] == [{"key": "k", "value": "v" * 5000}]
+
+
+@pytest.mark.parametrize("view", ["ALL", 3])
+def test_a_view_is_given_by_name_or_number(wire: Wire, build: Build, name: str, view: object):
+    """The stages that a search shows may be named or numbered."""
+    wire.post("experiments/delete", experiment_id=build.experiment(name)).ok()
+    found = wire.post("experiments/search", max_results=10, filter=f"name = '{name}'", view_type=view).ok()
+    assert [experiment["name"] for experiment in found["experiments"]] == [name]
 
 
 @pytest.mark.parametrize(

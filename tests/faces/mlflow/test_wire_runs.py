@@ -279,9 +279,10 @@ def test_removing_an_absent_tag_is_missing(wire: Wire, build: Build):
 
 
 @pytest.mark.parametrize("bad", ["../x", "a b", "x" * 300, "-x", "a/b"])
-def test_a_run_id_has_an_alphabet(wire: Wire, bad: str):
+@pytest.mark.parametrize("call", ["log-batch", "log-inputs"])
+def test_a_run_id_has_an_alphabet(wire: Wire, call: str, bad: str):
     """An id that no run can have is a mistake of the request."""
-    wire.post("runs/log-metric", run_id=bad, key="m", value=1, timestamp=1).invalid("run_id")
+    wire.post(f"runs/{call}", run_id=bad).invalid(f"Invalid value \"{bad}\" for parameter 'run_id' supplied")
 
 
 DATASET = {"name": "iris", "digest": "abc", "source_type": "local", "source": "{}"}

@@ -1,0 +1,244 @@
+"""Use cases of artifacts: the trees that clients write to, what is frozen from them, and what a path names.
+
+Paths arrive as the segments that `parse_path` made of them. A tree is found by the longest known root of a path; roots
+end in a segment `artifacts`, or are `registered/<model id>/<number>`, so nothing else of a path is looked up.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from modelkeep.artifacts import store
+from modelkeep.artifacts.blobs import Blob
+from modelkeep.artifacts.events import ArtifactsDeleted, ArtifactStored
+from modelkeep.artifacts.rules import Stored, manifest_digest, parse_path, parse_source, shown
+from modelkeep.core.errors import Conflict, Corrupt, InvalidInput, NotFound
+from modelkeep.core.types import DEFAULT_WORKSPACE
+from modelkeep.db import Tx
+
+_SCHEME = "mlflow-artifacts:/"
+_REGISTERED = "registered"
+_ROOT_NAME = "artifacts"
+
+
+class StoredFile(NamedTuple):
+    """A file: its name, and the blob that it is."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+class Entry(NamedTuple):
+    """What a folder holds: a file with its size, or a folder."""
+
+    name: str
+    is_dir: bool
+    size: int
+
+
+class Manifest(NamedTuple):
+    """A frozen list of files: its digest, how many they are, and their bytes together."""
+
+    digest: str
+    files: int
+    size: int
+
+
+class ManifestFile(NamedTuple):
+    """A line of a manifest."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+def artifact_uri(tx: Tx, *segments: str) -> str:
+    """The address of a place in this workspace's part of the namespace. Segments are ids, not clients' texts."""
+    return _SCHEME + "/".join((*_home(tx), *segments))
+
+
+def stored_segments(uri: str) -> tuple[str, ...]:
+    """The path that an artifact URI names; `InvalidInput` if its files are not kept here."""
+    source = parse_source(uri)
+    if not isinstance(source, Stored):
+        raise InvalidInput(
+            f"These artifacts are kept at '{shown(uri)}', which this server does not open; read them there."
+        )
+    return source.segments
+
+
+def folder_segments(uri: str, path: str | None) -> tuple[str, ...]:
+    """The full path of a client's path below an artifact root. Raises InvalidInput."""
+    return (*stored_segments(uri), *parse_path(path or ""))
+
+
+def open_tree(tx: Tx, uri: str, owner: str) -> None:
+    """Make the writable tree of a run (`run/<id>`) or logged model (`logged-model/<id>`) at its artifact URI.
+
+    Nothing happens where the URI is not in our namespace or in its part for registered versions: such files are kept
+    elsewhere, or nowhere. Raises Conflict if another owner's tree has this root.
+    """
+    segments = _own_segments(uri)
+    if segments and segments[-1] == _ROOT_NAME and not _is_registered(tx, segments):
+        _insert_tree(tx, "/".join(segments), owner, None)
+
+
+def publish(tx: Tx, model_id: str, version: int, digest: str) -> str:
+    """Make the read-only tree that serves exactly the files of a manifest; its URI. Raises Conflict if it exists."""
+    number = str(version)
+    root = "/".join((*_home(tx), _REGISTERED, model_id, number))
+    _insert_tree(tx, root, f"version/{model_id}/{number}", digest)
+    return _SCHEME + root
+
+
+def freeze(tx: Tx, segments: Sequence[str]) -> Manifest | None:
+    """Write down what stands under a path now: a tree, a folder or file in it, or a published version.
+
+    A single file is frozen under its own name. None if nothing is stored there.
+    """
+    tree = store.tree_at(tx, _roots(tx, segments))
+    if tree is None:
+        return None
+    inside = _inside(tree, segments)
+    if tree.digest is not None and not inside:
+        return _known_manifest(tx, tree.digest)
+    files = _frozen_files(tx, tree, inside)
+    if not files:
+        return None
+    frozen = Manifest(manifest_digest(files), len(files), sum(size for _, size, _ in files))
+    store.keep_manifest(tx, frozen.digest, files, frozen.files, frozen.size)
+    return frozen
+
+
+def manifest_files(tx: Tx, digest: str) -> list[ManifestFile]:
+    """The files of a manifest by path; none for an unknown digest.
+
+    Manifests are shared by all workspaces: take the digest from a version that the caller may see.
+    """
+    return [ManifestFile(row.path, row.size, row.sha256) for row in store.manifest_files_of(tx, digest)]
+
+
+def find_file(tx: Tx, segments: Sequence[str]) -> StoredFile:
+    """The file at a path. Raises NotFound, also for folders."""
+    path = "/".join(segments)
+    row = store.file_at(tx, _roots(tx, segments), path)
+    if row is None or row.sha256 is None:
+        raise NotFound(f"No such artifact: '{shown(path)}'")
+    return StoredFile(segments[-1], row.sha256, row.size)
+
+
+def list_folder(tx: Tx, segments: Sequence[str]) -> list[Entry]:
+    """What a folder holds, by name; nothing for a file, or where no tree is."""
+    tree = store.tree_at(tx, _roots(tx, segments))
+    if tree is None:
+        return []
+    inside = _inside(tree, segments)
+    skipped = len(inside) + 1 if inside else 0
+    entries: dict[str, Entry] = {}
+    for row in store.files_under(tx, tree, inside):
+        name, deeper, _ = row.path[skipped:].partition("/")
+        entries.setdefault(name, Entry(name, bool(deeper), 0 if deeper else row.size))
+    return sorted(entries.values())
+
+
+def check_writable(tx: Tx, segments: Sequence[str]) -> None:
+    """Refuse a path that no file could be stored at, before its bytes are taken. Raises NotFound or Conflict."""
+    _checked_tree(tx, segments, store.tree_at(tx, _roots(tx, segments)))
+
+
+def store_file(tx: Tx, segments: Sequence[str], blob: Blob) -> None:
+    """Let a path of a run's or logged model's tree name a blob that the store holds; an earlier file is replaced.
+
+    Raises NotFound where no tree is, and Conflict in a registered version, or where a file would be a folder too.
+    """
+    tree = _checked_tree(tx, segments, store.tree_to_change(tx, _roots(tx, segments)))
+    inside = _inside(tree, segments)
+    names = inside.split("/")
+    other = store.clash(tx, tree.id, inside, ["/".join(names[:depth]) for depth in range(1, len(names))])
+    if other is not None:
+        raise Conflict(f"'{shown(inside)}' and '{shown(other)}' cannot both be: a file cannot be a folder too.", "path")
+    store.put_file(tx, tree.id, inside, blob.sha256, blob.size)
+    tx.emit(ArtifactStored(tree.owner, inside, blob.sha256, blob.size))
+
+
+def delete_files(tx: Tx, segments: Sequence[str]) -> int:
+    """Remove a file, or all files of a folder or whole tree; how many. What is in no tree is left alone.
+
+    Bytes that a registered version froze stay. Raises Conflict for a path of a registered version.
+    """
+    _refuse_registered(tx, segments)
+    tree = store.tree_to_change(tx, _roots(tx, segments))
+    if tree is None or tree.digest is not None:
+        return 0
+    inside = _inside(tree, segments)
+    removed = store.delete_under(tx, tree.id, inside)
+    if removed:
+        tx.emit(ArtifactsDeleted(tree.owner, inside, removed))
+    return removed
+
+
+def _home(tx: Tx) -> tuple[str, ...]:
+    return () if tx.workspace == DEFAULT_WORKSPACE else ("workspaces", tx.workspace)
+
+
+def _own_segments(uri: str) -> tuple[str, ...]:
+    try:
+        source = parse_source(uri)
+    except InvalidInput:
+        return ()
+    return source.segments if isinstance(source, Stored) else ()
+
+
+def _is_registered(tx: Tx, segments: Sequence[str]) -> bool:
+    home = _home(tx)
+    return tuple(segments[: len(home) + 1]) == (*home, _REGISTERED)
+
+
+def _refuse_registered(tx: Tx, segments: Sequence[str]) -> None:
+    if _is_registered(tx, segments):
+        raise Conflict("Files of registered versions cannot be changed or removed: versions are immutable.", "path")
+
+
+def _roots(tx: Tx, segments: Sequence[str]) -> list[str]:
+    """The beginnings of a path that could be the root of a tree."""
+    if _is_registered(tx, segments):
+        return ["/".join(segments[: len(_home(tx)) + 3])]
+    return ["/".join(segments[: at + 1]) for at, name in enumerate(segments) if name == _ROOT_NAME]
+
+
+def _inside(tree: Any, segments: Sequence[str]) -> str:
+    return "/".join(segments)[len(tree.root) + 1 :]
+
+
+def _insert_tree(tx: Tx, root: str, owner: str, digest: str | None) -> None:
+    if not store.insert_tree(tx, root, owner, digest):
+        raise Conflict(f"Artifacts of another owner are kept at '{shown(root)}' already.")
+
+
+def _checked_tree(tx: Tx, segments: Sequence[str], tree: Any | None) -> Any:
+    _refuse_registered(tx, segments)
+    if tree is None or tree.digest is not None:
+        raise NotFound(
+            f"'{shown('/'.join(segments))}' is in no folder that can be written to. Those are the artifact roots "
+            "(`artifact_uri`) of runs and logged models."
+        )
+    if not _inside(tree, segments):
+        raise Conflict(
+            "This is the folder of all artifacts of a run or logged model; a file needs a name in it.", "path"
+        )
+    return tree
+
+
+def _known_manifest(tx: Tx, digest: str) -> Manifest:
+    row = store.manifest(tx, digest)
+    if row is None:
+        raise Corrupt(f"The manifest {digest} is missing")
+    return Manifest(row.digest, row.files, row.size)
+
+
+def _frozen_files(tx: Tx, tree: Any, inside: str) -> list[tuple[str, int, str]]:
+    skipped = len(inside) + 1 if inside else 0
+    rows = store.files_under(tx, tree, inside)
+    if not rows and inside and (one := store.file_in(tx, tree, inside)):
+        return [(inside.rpartition("/")[2], one.size, one.sha256)]
+    return [(row.path[skipped:], row.size, row.sha256) for row in rows]

@@ -1,0 +1,172 @@
+"""Bytes between a client and the blob store, without holding up the event loop: blocks of 1 MiB, moved by threads.
+
+The loop receives or sends one block while a thread writes, reads or hashes the next.
+"""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from typing import Any, TypeVar
+
+from modelkeep.artifacts.blobs import BLOCK, Blob, BlobReader, BlobStore, Staging
+from modelkeep.artifacts.service import StoredFile
+from modelkeep.core.errors import Corrupt, InvalidInput, NotFound
+
+T = TypeVar("T")
+
+_THREADS = ThreadPoolExecutor(8, thread_name_prefix="transfer")
+
+
+async def receive(store: BlobStore, chunks: AsyncIterator[bytes], declared: int | None = None) -> Blob:
+    """Take a body into the store and make it durable; nothing of it is left if it breaks off or the store refuses.
+
+    Raises InvalidInput if it has not the size that was declared, and what the store raises.
+    """
+    upload = _Upload(await _in_thread(store.begin))
+    try:
+        async for batch in _batches(chunks):
+            await upload.write(batch)
+        await upload.written()
+        if declared is not None and upload.size != declared:
+            raise InvalidInput(f"The body has {upload.size} bytes, not the {declared} that were declared.")
+        return await upload.commit()
+    finally:
+        upload.close()
+
+
+class FileBody:
+    """Bytes `start` to `end` of an opened blob, to be sent. A whole blob that does not hash to its name breaks off."""
+
+    def __init__(self, reader: BlobReader, sha256: str, start: int, end: int) -> None:
+        self.size = end - start
+        self._reader = reader
+        self._sha256 = sha256
+        self._start = start
+        self._end = end
+        self._hash = hashlib.sha256() if self.size == reader.size else None
+        self._one_at_a_time = threading.Lock()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes in blocks. Raises Corrupt, before the last block, if they are not what was stored."""
+        offset = self._start
+        ahead = self._read_ahead(offset)
+        while offset < self._end:
+            block = await ahead
+            offset += len(block)
+            if offset < self._end:
+                ahead = self._read_ahead(offset)
+            yield block
+
+    def read_all(self) -> bytes:
+        """All the bytes at once, by the calling thread; for small ones."""
+        return self._read(self._start, self.size)
+
+    def close(self) -> None:
+        """Give the blob back, once nobody reads it any more."""
+        _THREADS.submit(self._close)
+
+    def _read_ahead(self, offset: int) -> "asyncio.Future[bytes]":
+        future = asyncio.wrap_future(_THREADS.submit(self._read, offset, min(BLOCK, self._end - offset)))
+        future.add_done_callback(_looked_at)
+        return future
+
+    def _read(self, offset: int, length: int) -> bytes:
+        with self._one_at_a_time:
+            block = self._reader.read_at(offset, length)
+            if self._hash is not None:
+                self._hash.update(block)
+                if offset + length == self._end and self._hash.hexdigest() != self._sha256:
+                    raise Corrupt(f"The stored blob {self._sha256} is damaged; it is not served")
+            return block
+
+    def _close(self) -> None:
+        with self._one_at_a_time:
+            self._reader.close()
+
+
+async def open_file(store: BlobStore, file: StoredFile, start: int, end: int) -> FileBody | bytes:
+    """Bytes `start` to `end` of a file: at once, and checked, where they fit into one block, else to be streamed.
+
+    Raises Corrupt if the store has lost or damaged them.
+    """
+    return await _in_thread(lambda: _opened(store, file, start, end))
+
+
+def _opened(store: BlobStore, file: StoredFile, start: int, end: int) -> FileBody | bytes:
+    try:
+        reader = store.open(file.sha256)
+    except NotFound as error:
+        raise Corrupt(f"The stored blob {file.sha256} of '{file.name}' is missing") from error
+    if reader.size != file.size:
+        reader.close()
+        raise Corrupt(f"The stored blob {file.sha256} of '{file.name}' has not the size it was stored with")
+    body = FileBody(reader, file.sha256, start, end)
+    if body.size > BLOCK:
+        return body
+    with closing(reader):
+        return body.read_all()
+
+
+class _Upload:
+    """A staging that threads write to, one after the other, while the next bytes arrive."""
+
+    def __init__(self, staging: Staging) -> None:
+        self.size = 0
+        self._staging = staging
+        self._last: Future[Any] | None = None
+
+    async def write(self, batch: list[bytes]) -> None:
+        """Have a batch written, as soon as the one before it is."""
+        await self.written()
+        self.size += sum(map(len, batch))
+        self._last = _THREADS.submit(_write, self._staging, batch)
+
+    async def written(self) -> None:
+        """Wait until all batches are written."""
+        if self._last is not None:
+            await asyncio.wrap_future(self._last)
+
+    async def commit(self) -> Blob:
+        """Make the bytes a blob."""
+        self._last = done = _THREADS.submit(self._staging.commit)
+        return await asyncio.wrap_future(done)
+
+    def close(self) -> None:
+        """Forget what was not committed, after the thread that still writes; without waiting for either."""
+        _THREADS.submit(_abort, self._staging, self._last)
+
+
+def _write(staging: Staging, batch: list[bytes]) -> None:
+    staging.write(b"".join(batch))
+
+
+def _abort(staging: Staging, last: Future[Any] | None) -> None:
+    if last is not None:
+        wait([last])
+    staging.abort()
+
+
+async def _batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    batch: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        batch.append(chunk)
+        size += len(chunk)
+        if size >= BLOCK:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.wrap_future(_THREADS.submit(work))
+
+
+def _looked_at(future: "asyncio.Future[bytes]") -> None:
+    """A block that nobody waits for any more failed for nobody."""
+    if not future.cancelled():
+        future.exception()

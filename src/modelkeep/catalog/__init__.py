@@ -1,0 +1,34 @@
+"""Catalog: registered models and versions as readers see them."""
+
+from modelkeep.catalog.service import (
+    alias_target,
+    download_uri,
+    get_any_version,
+    get_model,
+    get_version,
+    get_version_by_alias,
+    latest_versions,
+    list_models,
+    list_retired_models,
+    list_versions,
+    models_by_ids,
+    versions_by_keys,
+)
+from modelkeep.catalog.views import ModelView, VersionView
+
+__all__ = [
+    "ModelView",
+    "VersionView",
+    "alias_target",
+    "download_uri",
+    "get_any_version",
+    "get_model",
+    "get_version",
+    "get_version_by_alias",
+    "latest_versions",
+    "list_models",
+    "list_retired_models",
+    "list_versions",
+    "models_by_ids",
+    "versions_by_keys",
+]

@@ -1,0 +1,1 @@
+"""SQL of registered models and their versions."""

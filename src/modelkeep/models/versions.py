@@ -1,0 +1,105 @@
+"""Model versions after they were made: read, described, tagged, retired and restored."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from modelkeep.core.errors import Conflict, NotFound
+from modelkeep.db import Tx
+from modelkeep.models.events import (
+    VersionDescribed,
+    VersionRestored,
+    VersionRetired,
+    VersionTagDeleted,
+    VersionTagSet,
+)
+from modelkeep.models.rules import RESTORE_WITHIN_MS, check_model_name, check_tag, check_tag_key, check_text
+from modelkeep.models.service import get_model, touch_model
+from modelkeep.models.store import versions as store
+
+_LARGEST = 2**63 - 1
+
+
+def get_version(tx: Tx, name: str, number: int) -> Any:
+    """The row of a version in use. Raises InvalidInput for what is no name, NotFound."""
+    check_model_name(name)
+    found = store.find(tx, name, number) if 0 < number <= _LARGEST else None
+    if found is None:
+        raise version_not_found(name, number)
+    return found
+
+
+def version_not_found(name: str, number: int) -> NotFound:
+    """The refusal for a version that does not exist or is not in use."""
+    return NotFound(f"Model Version (name={name}, version={number}) not found", "version")
+
+
+def touch_versions(tx: Tx, model_id: str, numbers: Sequence[int]) -> None:
+    """These versions count as updated now."""
+    store.touch(tx, model_id, numbers)
+
+
+def describe_version(tx: Tx, name: str, number: int, description: str | None) -> None:
+    """Replace the description; None removes it. Raises InvalidInput, NotFound."""
+    check_model_name(name)
+    check_text("description", description)
+    model_id = store.describe(tx, name, number, description) if 0 < number <= _LARGEST else None
+    if model_id is None:
+        raise _why_not_found(tx, name, number)
+    tx.emit(VersionDescribed(model_id, name, number, description))
+
+
+def retire_version(tx: Tx, name: str, number: int) -> None:
+    """Take a version out of use: its record is kept, its stage and aliases go, its number is never given again.
+
+    Raises NotFound.
+    """
+    model = touch_model(tx, name)
+    if number > _LARGEST or not store.retire(tx, model.id, number):
+        raise version_not_found(name, number)
+    tx.emit(VersionRetired(model.id, name, number))
+
+
+def restore_version(tx: Tx, name: str, number: int) -> None:
+    """Bring a retired version back, in no stage and with no alias.
+
+    Raises NotFound, and Conflict where it is in use or was retired more than 30 days ago.
+    """
+    model = touch_model(tx, name)
+    version = store.find_any(tx, model.id, number) if number <= _LARGEST else None
+    if version is None:
+        raise version_not_found(name, number)
+    if version.retired_at is not None and tx.now - version.retired_at > RESTORE_WITHIN_MS:
+        raise Conflict(f"Version {number} of '{name}' was retired more than 30 days ago and cannot be restored.")
+    if not store.restore(tx, model.id, number):
+        raise Conflict(f"Version {number} of '{name}' is not retired.")
+    tx.emit(VersionRestored(model.id, name, number))
+
+
+def set_version_tag(tx: Tx, name: str, number: int, key: str, value: str) -> None:
+    """Set a tag. Raises InvalidInput, NotFound."""
+    check_tag(key, value)
+    version = _tagged(tx, name, number)
+    if store.set_tag(tx, version.model_id, number, key, value):
+        tx.emit(VersionTagSet(version.model_id, name, number, key, value))
+
+
+def delete_version_tag(tx: Tx, name: str, number: int, key: str) -> None:
+    """Delete a tag; an absent one is fine. Raises InvalidInput, NotFound."""
+    check_tag_key(key)
+    version = _tagged(tx, name, number)
+    if store.delete_tag(tx, version.model_id, number, key):
+        tx.emit(VersionTagDeleted(version.model_id, name, number, key))
+
+
+def _tagged(tx: Tx, name: str, number: int) -> Any:
+    check_model_name(name)
+    found = store.find(tx, name, number) if 0 < number <= _LARGEST else None
+    if found is None:
+        raise _why_not_found(tx, name, number)
+    return found
+
+
+def _why_not_found(tx: Tx, name: str, number: int) -> NotFound:
+    """The model is missing, or only the version."""
+    get_model(tx, name)
+    return version_not_found(name, number)

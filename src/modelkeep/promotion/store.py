@@ -1,0 +1,91 @@
+"""SQL of placements: nobody else writes stages and aliases."""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from modelkeep.db import Prepared, Tx
+from modelkeep.db.dialect import one_of_integers, upsert
+from modelkeep.promotion.tables import aliases, stages
+
+_BY_KEY = (stages.c.model_id == bindparam("model_id")) & (stages.c.version == bindparam("number"))
+_ALIAS_BY_KEY = (aliases.c.model_id == bindparam("model_id")) & (aliases.c.alias == bindparam("name"))
+
+_PLACE = Prepared(insert(stages))
+_REMOVE = Prepared(delete(stages).where(_BY_KEY))
+_STAGE = Prepared(select(stages.c.stage).where(_BY_KEY))
+_OTHERS = Prepared(
+    select(stages.c.version)
+    .where(
+        stages.c.model_id == bindparam("model_id"),
+        stages.c.stage == bindparam("in_stage"),
+        stages.c.version != bindparam("number"),
+    )
+    .order_by(stages.c.version)
+)
+_SET_STAGE = Prepared(
+    update(stages)
+    .where(stages.c.model_id == bindparam("model_id"), one_of_integers(stages.c.version, "numbers"))
+    .values(stage=bindparam("to_stage"))
+)
+_TARGET = Prepared(
+    select(
+        stages.c.stage,
+        select(aliases.c.version).where(_ALIAS_BY_KEY).scalar_subquery().label("alias_version"),
+    ).where(_BY_KEY)
+)
+_SET_ALIAS = Prepared(upsert(aliases, ["model_id", "alias"], ["version"]))
+_DELETE_ALIAS = Prepared(delete(aliases).where(_ALIAS_BY_KEY).returning(aliases.c.version))
+_ALIASES = Prepared(
+    select(aliases.c.alias, aliases.c.version)
+    .where(aliases.c.model_id == bindparam("model_id"))
+    .order_by(aliases.c.alias)
+)
+
+
+def place(tx: Tx, model_id: str, number: int, stage: str) -> None:
+    """A version's first stage."""
+    tx.run(_PLACE, model_id=model_id, version=number, workspace=tx.workspace, stage=stage)
+
+
+def remove(tx: Tx, model_id: str, number: int) -> None:
+    """A version stands nowhere any more; its aliases go with its stage."""
+    tx.run(_REMOVE, model_id=model_id, number=number)
+
+
+def stage_of(tx: Tx, model_id: str, number: int) -> str | None:
+    """Where a version stands; None for one that is not in use."""
+    found = tx.row(_STAGE, model_id=model_id, number=number)
+    return str(found.stage) if found else None
+
+
+def others_in(tx: Tx, model_id: str, stage: str, number: int) -> list[int]:
+    """The other versions of a stage."""
+    return [int(row.version) for row in tx.rows(_OTHERS, model_id=model_id, in_stage=stage, number=number)]
+
+
+def set_stage(tx: Tx, model_id: str, numbers: list[int], stage: str) -> None:
+    """Bring versions to a stage."""
+    tx.run(_SET_STAGE, model_id=model_id, numbers=msgspec.json.encode(numbers).decode(), to_stage=stage)
+
+
+def target(tx: Tx, model_id: str, alias: str, number: int) -> Any | None:
+    """A version's stage and what the alias points at now (`alias_version`); None if the version is not in use."""
+    return tx.row(_TARGET, model_id=model_id, name=alias, number=number)
+
+
+def set_alias(tx: Tx, model_id: str, alias: str, number: int) -> None:
+    """Point an alias at a version in use."""
+    tx.run(_SET_ALIAS, model_id=model_id, alias=alias, version=number, workspace=tx.workspace)
+
+
+def delete_alias(tx: Tx, model_id: str, alias: str) -> int | None:
+    """Delete an alias; the version that it pointed at, None if there was no such alias."""
+    found = tx.row(_DELETE_ALIAS, model_id=model_id, name=alias)
+    return int(found.version) if found else None
+
+
+def aliases_of(tx: Tx, model_id: str) -> list[Any]:
+    """The aliases of a model with their versions, by name."""
+    return tx.rows(_ALIASES, model_id=model_id)

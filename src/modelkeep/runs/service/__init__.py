@@ -1,0 +1,1 @@
+"""Use cases of experiments, runs, their records and logged models."""

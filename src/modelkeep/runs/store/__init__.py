@@ -1,0 +1,1 @@
+"""SQL of experiments, runs, their records and logged models."""

@@ -1,0 +1,163 @@
+"""SQL of what is logged to runs: metric points, parameters and tags."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Table, bindparam, delete, select, tuple_
+from sqlalchemy.sql.elements import ColumnElement
+
+from modelkeep.db import Prepared, Tx
+from modelkeep.db.dialect import one_of_texts, upsert
+from modelkeep.runs.tables import latest_metrics, logged_model_metrics, logged_models, metric_points, params, tags
+
+Row = dict[str, Any]
+
+
+def _is_greater(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
+    """The new row's columns, compared as a tuple, exceed the stored row's."""
+    offered = table.alias("excluded")
+    return tuple_(*(offered.c[name] for name in names)) > tuple_(*(table.c[name] for name in names))
+
+
+def _of_runs(table: Table) -> Any:
+    """Rows (run_id, key, value) of a table of parameters or tags."""
+    mine = (table.c.workspace == bindparam("workspace"), one_of_texts(table.c.run_id, "run_ids"))
+    return select(table.c.run_id, table.c.key, table.c.value).where(*mine).order_by(table.c.run_id, table.c.key)
+
+
+_LATEST_VALUES = ["value", "is_nan", "timestamp", "step", "logged_model_id", "dataset_name", "dataset_digest"]
+_POINT_KEY = [column.name for column in metric_points.primary_key]
+_MODEL_POINT_KEY = [column.name for column in logged_model_metrics.primary_key]
+
+_INSERT_POINT = Prepared(upsert(metric_points, _POINT_KEY, []))
+_RAISE_LATEST = Prepared(
+    upsert(
+        latest_metrics,
+        ["run_id", "key"],
+        _LATEST_VALUES,
+        where=_is_greater(latest_metrics, ["step", "timestamp", "value", "is_nan"]),
+    )
+)
+_RAISE_MODEL_POINT = Prepared(
+    upsert(
+        logged_model_metrics,
+        _MODEL_POINT_KEY,
+        ["value", "is_nan"],
+        where=_is_greater(logged_model_metrics, ["value", "is_nan"]),
+    )
+)
+_KNOWN_MODELS = Prepared(
+    select(logged_models.c.id).where(
+        logged_models.c.workspace == bindparam("workspace"), one_of_texts(logged_models.c.id, "ids")
+    )
+)
+_INSERT_PARAM = Prepared(upsert(params, ["run_id", "key"], []))
+_PARAMS_NAMED = Prepared(
+    select(params.c.key, params.c.value).where(
+        params.c.workspace == bindparam("workspace"),
+        params.c.run_id == bindparam("run_id"),
+        one_of_texts(params.c.key, "keys"),
+    )
+)
+_SET_TAG = Prepared(
+    upsert(tags, ["run_id", "key"], ["value"], where=tags.alias("excluded").c.value != tags.c.value)
+)
+_TAG = Prepared(
+    select(tags.c.value).where(
+        tags.c.workspace == bindparam("workspace"), tags.c.run_id == bindparam("run_id"), tags.c.key == bindparam("key")
+    )
+)
+_DELETE_TAG = Prepared(
+    delete(tags).where(
+        tags.c.workspace == bindparam("workspace"), tags.c.run_id == bindparam("run_id"), tags.c.key == bindparam("key")
+    )
+)
+_PARAMS = Prepared(_of_runs(params))
+_TAGS = Prepared(_of_runs(tags))
+_LATEST = Prepared(
+    select(latest_metrics)
+    .where(latest_metrics.c.workspace == bindparam("workspace"), one_of_texts(latest_metrics.c.run_id, "run_ids"))
+    .order_by(latest_metrics.c.run_id, latest_metrics.c.key)
+)
+
+
+def _change(tx: Tx, statement: Prepared, rows: Sequence[Row]) -> int:
+    """Run a statement for each row. How many rows changed: exact for one row, otherwise how many were given."""
+    if len(rows) == 1:
+        return tx.run(statement, **rows[0])
+    tx.run_many(statement, rows)
+    return len(rows)
+
+
+def add_points(tx: Tx, rows: Sequence[Row]) -> int:
+    """Keep metric points, equal ones once."""
+    return _change(tx, _INSERT_POINT, rows)
+
+
+def raise_latest(tx: Tx, experiment_id: int, rows: Sequence[Row]) -> None:
+    """Show each point as its metric's latest unless a greater one is shown; at most one row a key."""
+    here = {"workspace": tx.workspace, "experiment_id": experiment_id}
+    _change(tx, _RAISE_LATEST, [row | here for row in rows])
+
+
+def add_model_points(tx: Tx, rows: Sequence[Row]) -> None:
+    """Keep the points that were measured on logged models there as well."""
+    _change(
+        tx,
+        _RAISE_MODEL_POINT,
+        [row | {"dataset_name": row["dataset_name"] or "", "dataset_digest": row["dataset_digest"] or ""} for row in rows],
+    )
+
+
+def known_models(tx: Tx, model_ids: Sequence[str]) -> set[str]:
+    """Which of these logged models this workspace has."""
+    return {row.id for row in tx.rows(_KNOWN_MODELS, workspace=tx.workspace, ids=json.dumps(model_ids))}
+
+
+def add_params(tx: Tx, run_id: str, experiment_id: int, values: dict[str, str]) -> int:
+    """Keep parameters that the run does not have yet."""
+    return _change(tx, _INSERT_PARAM, _entries(tx, run_id, experiment_id, values))
+
+
+def params_named(tx: Tx, run_id: str, keys: Sequence[str]) -> dict[str, str]:
+    """The run's values of these parameters."""
+    found = tx.rows(_PARAMS_NAMED, workspace=tx.workspace, run_id=run_id, keys=json.dumps(keys))
+    return {row.key: row.value for row in found}
+
+
+def set_tags(tx: Tx, run_id: str, experiment_id: int, values: dict[str, str]) -> int:
+    """Set tags."""
+    return _change(tx, _SET_TAG, _entries(tx, run_id, experiment_id, values))
+
+
+def _entries(tx: Tx, run_id: str, experiment_id: int, values: dict[str, str]) -> list[Row]:
+    # In the order of keys, so that two writers of one run never wait for each other's rows in turn.
+    here = {"run_id": run_id, "workspace": tx.workspace, "experiment_id": experiment_id}
+    return [{**here, "key": key, "value": values[key]} for key in sorted(values)]
+
+
+def tag(tx: Tx, run_id: str, key: str) -> str | None:
+    """The value of a run's tag."""
+    found = tx.row(_TAG, workspace=tx.workspace, run_id=run_id, key=key)
+    return None if found is None else str(found.value)
+
+
+def delete_tag(tx: Tx, run_id: str, key: str) -> bool:
+    """Delete a tag; False if there was none."""
+    return tx.run(_DELETE_TAG, workspace=tx.workspace, run_id=run_id, key=key) == 1
+
+
+def params_of(tx: Tx, run_ids: str) -> list[Any]:
+    """Rows (run_id, key, value) of the runs in a JSON list."""
+    return tx.rows(_PARAMS, workspace=tx.workspace, run_ids=run_ids)
+
+
+def tags_of(tx: Tx, run_ids: str) -> list[Any]:
+    """Rows (run_id, key, value) of the runs in a JSON list."""
+    return tx.rows(_TAGS, workspace=tx.workspace, run_ids=run_ids)
+
+
+def latest_of(tx: Tx, run_ids: str) -> list[Any]:
+    """The latest point of every metric of the runs in a JSON list."""
+    return tx.rows(_LATEST, workspace=tx.workspace, run_ids=run_ids)
