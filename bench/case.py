@@ -12,8 +12,15 @@ from bench.servers import Launcher, Server, mlflow_database
 # Of these more is better, of everything else less.
 MORE_IS_BETTER = frozenset({"req/s", "MB/s", "files/s"})
 
+# A few refusals are shown as errors; with more, the figures would be those of refusing.
+MOST_REFUSED = 0.05
+
 # Figure name -> value, for one case on one server.
 Figures = dict[str, float]
+
+
+class NoAnswerError(Exception):
+    """Not one request of a case was answered within its limit."""
 
 
 @dataclass
@@ -26,6 +33,7 @@ class Peer:
     shape: seed.Shape
     seconds: float
     journal: str
+    artifact_roots: dict[str, str] = field(default_factory=dict)
     _server: Server | None = None
     _failure: Exception | None = None
 
@@ -69,7 +77,16 @@ class Peer:
             least=least,
             hard_seconds=hard_seconds,
         )
-        return figures(load.run(job))
+        result = load.run(job)
+        if result.limit_reached:
+            self._restart()
+        return figures(result)
+
+    def _restart(self) -> None:
+        """A request that outlived its case would work on in the server and burden the next one."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = self.launch(self.folder / "seeded")
 
     def close(self) -> None:
         """Stop the server if it runs."""
@@ -78,9 +95,11 @@ class Peer:
 
 
 def figures(result: load.Result) -> Figures:
-    """What the table shows of a load result."""
+    """What the table shows of a load result. Raises when there is nothing to show: no answers, or refusals instead."""
     if result.answers == 0:
-        raise RuntimeError(f"no answers; {result.first_error or 'the time limit was reached'}")
+        raise NoAnswerError(result.first_error or f"no answer in {result.seconds:.0f} s")
+    if result.errors > result.answers * MOST_REFUSED:
+        raise RuntimeError(f"{result.errors} of {result.answers} refused, the first: {result.first_error}")
     if result.errors:
         print(f"{result.errors} errors, the first: {result.first_error}", file=sys.stderr)
     return {

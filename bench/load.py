@@ -60,6 +60,7 @@ class Result:
     cpu_ms: float = 0.0
     load_cpu: float = 0.0
     sent: int = 0
+    limit_reached: bool = False
     first_error: str = ""
     collected: list[str] = field(default_factory=list)
 
@@ -117,7 +118,7 @@ class Load:
     def _record(self, number: int, latency: float, status: bytes, response: bytes) -> None:
         self.latencies.append(latency)
         if status != b"200":
-            self.fail(response[-300:].decode(errors="replace"))
+            self.fail(status.decode() + " " + response.partition(b"\r\n\r\n")[2][:300].decode(errors="replace"))
         elif self.collect and (found := self.collect.search(response)):
             self.collected[number] = found[1].decode()
 
@@ -145,6 +146,11 @@ class Load:
         """A fault of the generator itself ends the job at once, with nothing to report but the fault."""
         self.fail(f"load generator: {context.get('exception') or context['message']}")
         self.latencies.clear()
+        self.stop()
+
+    def give_up(self) -> None:
+        """The hard limit was reached; requests may still be under way in the server."""
+        self.result.limit_reached = True
         self.stop()
 
     def stop(self) -> None:
@@ -248,7 +254,7 @@ async def _execute(job: Job) -> Result:
     load = Load(job)
     asyncio.get_running_loop().set_exception_handler(load.broke)
     await asyncio.gather(*(open_client(load) for _ in range(job.connections)))
-    hard = asyncio.get_running_loop().call_later(job.hard_seconds, load.stop)
+    hard = asyncio.get_running_loop().call_later(job.hard_seconds, load.give_up)
     await load.finished
     hard.cancel()
     return load.result

@@ -13,7 +13,7 @@ def _measure(peer: Peer) -> Figures:
     server = peer.server
     requests = []
     for index in range(CONNECTIONS):
-        run_id = registry.create_run(server, f"bench-batch-{index}")
+        run_id, _ = registry.create_run(server, f"bench-batch-{index}")
         payload = {"run_id": run_id, "metrics": _points()}
         requests.append(wire.post(server, "runs/log-batch", payload))
     return peer.measure(requests, connections=CONNECTIONS, least=5)

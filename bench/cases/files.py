@@ -15,19 +15,19 @@ EXPERIMENT = "bench-files"
 
 
 def _put(peer: Peer) -> Figures:
-    root = registry.artifact_root(peer.server, EXPERIMENT)
+    root = peer.artifact_roots[EXPERIMENT]
     # The running number makes each file's content its own.
     content = str(wire.SEQUENCE).encode() + os.urandom(SIZE - len(str(wire.SEQUENCE)))
     return _measure(peer, wire.put_file(peer.server, f"{root}/{wire.SEQUENCE}.bin", content))
 
 
 def _get(peer: Peer) -> Figures:
-    root = registry.artifact_root(peer.server, EXPERIMENT)
+    root = peer.artifact_roots[EXPERIMENT]
     return _measure(peer, wire.get_file(peer.server, f"{root}/{wire.SEQUENCE}.bin"))
 
 
 def _prepare(peer: Peer) -> None:
-    registry.create_run(peer.server, EXPERIMENT)
+    _, peer.artifact_roots[EXPERIMENT] = registry.create_run(peer.server, EXPERIMENT)
 
 
 def _measure(peer: Peer, request: bytes) -> Figures:

@@ -24,16 +24,9 @@ def move(server: Server, name: str, version: int, stage: str) -> None:
     wire.call(server, "POST", "model-versions/transition-stage", payload)
 
 
-def create_run(server: Server, experiment: str) -> str:
-    """A run in a new experiment of that name; its id."""
+def create_run(server: Server, experiment: str) -> tuple[str, str]:
+    """A run in a new experiment of that name: its id, and its artifact root as a path under the proxy."""
     number = wire.call(server, "POST", "experiments/create", {"name": experiment})["experiment_id"]
     run = wire.call(server, "POST", "runs/create", {"experiment_id": number, "start_time": 1_790_000_000_000})
-    return str(run["run"]["info"]["run_id"])
-
-
-def artifact_root(server: Server, experiment: str) -> str:
-    """The artifact root of the one run of an experiment, as a path under the proxy."""
-    found = wire.call(server, "GET", "experiments/get-by-name", experiment_name=experiment)
-    query = {"experiment_ids": [found["experiment"]["experiment_id"]], "max_results": 1}
-    run = wire.call(server, "POST", "runs/search", query)["runs"][0]
-    return str(run["info"]["artifact_uri"]).removeprefix("mlflow-artifacts:").lstrip("/")
+    info = run["run"]["info"]
+    return str(info["run_id"]), str(info["artifact_uri"]).removeprefix("mlflow-artifacts:").lstrip("/")

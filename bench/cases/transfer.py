@@ -30,7 +30,7 @@ def _size(peer: Peer) -> int:
 
 
 def _prepare(peer: Peer) -> None:
-    registry.create_run(peer.server, EXPERIMENT)
+    _, peer.artifact_roots[EXPERIMENT] = registry.create_run(peer.server, EXPERIMENT)
     with _local_file(peer).open("wb") as file:
         for _ in range(_size(peer) // BLOCK):
             file.write(os.urandom(BLOCK))
@@ -42,7 +42,7 @@ def _local_file(peer: Peer) -> Path:
 
 
 def _put(peer: Peer) -> Figures:
-    root = registry.artifact_root(peer.server, EXPERIMENT)
+    root = peer.artifact_roots[EXPERIMENT]
 
     def transfer(index: int) -> int:
         return _upload(peer.server, f"{root}/big-{index}.bin", _local_file(peer), index)
@@ -51,7 +51,7 @@ def _put(peer: Peer) -> Figures:
 
 
 def _get(peer: Peer) -> Figures:
-    root = registry.artifact_root(peer.server, EXPERIMENT)
+    root = peer.artifact_roots[EXPERIMENT]
 
     def transfer(index: int) -> int:
         return _download(peer.server, f"{root}/big-{index}.bin")

@@ -1,15 +1,19 @@
 """Bytes between a client and the blob store, without holding up the event loop: blocks of 1 MiB, moved by threads.
 
-The loop receives or sends one block while a thread writes, reads or hashes the next.
+The loop receives or sends one block while a thread writes, reads or hashes the next. A whole file of one block is
+hashed before it is sent. Hashing costs several times as much as reading, so larger files are hashed (while they are
+sent) only if this process has neither written nor checked them within the last hour; parts of files never are.
 """
 
 import asyncio
 import hashlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from modelkeep.artifacts.blobs import BLOCK, Blob, BlobReader, BlobStore, Staging
 from modelkeep.artifacts.service import StoredFile
@@ -18,6 +22,10 @@ from modelkeep.core.errors import Corrupt, InvalidInput, NotFound
 T = TypeVar("T")
 
 _THREADS = ThreadPoolExecutor(8, thread_name_prefix="transfer")
+_TRUSTED_S = 3600.0
+_MOST_REMEMBERED = 10_000
+# When the bytes of which blob of a store were last seen to be right.
+_seen_right: WeakKeyDictionary[BlobStore, dict[str, float]] = WeakKeyDictionary()
 
 
 async def receive(store: BlobStore, chunks: AsyncIterator[bytes], declared: int | None = None) -> Blob:
@@ -32,25 +40,27 @@ async def receive(store: BlobStore, chunks: AsyncIterator[bytes], declared: int 
         await upload.written()
         if declared is not None and upload.size != declared:
             raise InvalidInput(f"The body has {upload.size} bytes, not the {declared} that were declared.")
-        return await upload.commit()
-    finally:
-        upload.close()
+        blob = await upload.commit()
+        _remember(store, blob.sha256)
+        return blob
+    except BaseException:
+        await upload.abandon()
+        raise
 
 
 class FileBody:
-    """Bytes `start` to `end` of an opened blob, to be sent. A whole blob that does not hash to its name breaks off."""
+    """Bytes `start` to `end` of an opened blob, to be sent; hashed meanwhile if there is a digest to meet."""
 
-    def __init__(self, reader: BlobReader, sha256: str, start: int, end: int) -> None:
+    def __init__(self, reader: BlobReader, start: int, end: int, digest: "_Expected | None") -> None:
         self.size = end - start
         self._reader = reader
-        self._sha256 = sha256
         self._start = start
         self._end = end
-        self._hash = hashlib.sha256() if self.size == reader.size else None
+        self._digest = digest
         self._one_at_a_time = threading.Lock()
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes in blocks. Raises Corrupt, before the last block, if they are not what was stored."""
+        """The bytes in blocks. Raises Corrupt, before the last block, if they are found damaged."""
         offset = self._start
         ahead = self._read_ahead(offset)
         while offset < self._end:
@@ -76,10 +86,8 @@ class FileBody:
     def _read(self, offset: int, length: int) -> bytes:
         with self._one_at_a_time:
             block = self._reader.read_at(offset, length)
-            if self._hash is not None:
-                self._hash.update(block)
-                if offset + length == self._end and self._hash.hexdigest() != self._sha256:
-                    raise Corrupt(f"The stored blob {self._sha256} is damaged; it is not served")
+            if self._digest is not None:
+                self._digest.add(block, last=offset + length == self._end)
             return block
 
     def _close(self) -> None:
@@ -103,11 +111,43 @@ def _opened(store: BlobStore, file: StoredFile, start: int, end: int) -> FileBod
     if reader.size != file.size:
         reader.close()
         raise Corrupt(f"The stored blob {file.sha256} of '{file.name}' has not the size it was stored with")
-    body = FileBody(reader, file.sha256, start, end)
-    if body.size > BLOCK:
+    whole, small = end - start == file.size, end - start <= BLOCK
+    expected = _Expected(store, file.sha256) if whole and (small or not _is_remembered(store, file.sha256)) else None
+    body = FileBody(reader, start, end, expected)
+    if not small:
         return body
     with closing(reader):
         return body.read_all()
+
+
+class _Expected:
+    """The digest that the bytes of a blob must have, compared once they have all been read."""
+
+    def __init__(self, store: BlobStore, sha256: str) -> None:
+        self._store = store
+        self._sha256 = sha256
+        self._hash = hashlib.sha256()
+
+    def add(self, block: bytes, *, last: bool) -> None:
+        """Hash a block. Raises Corrupt at the last one, if the bytes are not what was stored."""
+        self._hash.update(block)
+        if last and self._hash.hexdigest() != self._sha256:
+            _seen_right.get(self._store, {}).pop(self._sha256, None)
+            raise Corrupt(f"The stored blob {self._sha256} is damaged; it is not served")
+        if last:
+            _remember(self._store, self._sha256)
+
+
+def _remember(store: BlobStore, sha256: str) -> None:
+    known = _seen_right.setdefault(store, {})
+    if len(known) >= _MOST_REMEMBERED:
+        known.clear()
+    known[sha256] = time.monotonic()
+
+
+def _is_remembered(store: BlobStore, sha256: str) -> bool:
+    seen = _seen_right.get(store, {}).get(sha256)
+    return seen is not None and time.monotonic() - seen < _TRUSTED_S
 
 
 class _Upload:
@@ -134,9 +174,9 @@ class _Upload:
         self._last = done = _THREADS.submit(self._staging.commit)
         return await asyncio.wrap_future(done)
 
-    def close(self) -> None:
-        """Forget what was not committed, after the thread that still writes; without waiting for either."""
-        _THREADS.submit(_abort, self._staging, self._last)
+    async def abandon(self) -> None:
+        """Forget the bytes, after the thread that may still be writing; that happens even if nobody waits for it."""
+        await asyncio.wrap_future(_THREADS.submit(_abort, self._staging, self._last))
 
 
 def _write(staging: Staging, batch: list[bytes]) -> None:

@@ -69,6 +69,7 @@ def get_version_by_alias(tx: Tx, name: str, alias: str) -> VersionView:
 
 def alias_target(tx: Tx, name: str, alias: str) -> int:
     """The number of the version that an alias points at. Raises InvalidInput, NotFound for both."""
+    check_model_name(name)
     check_alias(alias)
     number = store.alias_target(tx, name, alias)
     if number is None:
@@ -119,9 +120,7 @@ def list_retired_models(tx: Tx, after: tuple[int, str] | None, most: int) -> lis
     return [model_view(row, []) for row in store.list_retired(tx, before, model_id, most)]
 
 
-def list_versions(
-    tx: Tx, name: str, before: int | None, most: int, *, with_retired: bool = False
-) -> list[VersionView]:
+def list_versions(tx: Tx, name: str, before: int | None, most: int, *, with_retired: bool = False) -> list[VersionView]:
     """A model's versions, the newest first, at most so many below that number. Raises InvalidInput, NotFound."""
     model = model_row(tx, name)
     rows = store.list_versions(tx, model.id, _LARGEST if before is None else before, most, with_retired=with_retired)

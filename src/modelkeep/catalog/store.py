@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, and_, bindparam, func, literal, or_, select
+from sqlalchemy import and_, bindparam, func, literal, or_, select
 
 from modelkeep.db import Prepared, Tx
 from modelkeep.db.dialect import integer, json_rows, key_rows, one_of_texts, text

@@ -59,13 +59,13 @@ class ModelView(NamedTuple):
 def version_view(row: Any) -> VersionView:
     """The view of a row of the catalog's version statements."""
     *own, tags, aliases = row
-    return VersionView(*own, _rows(tags), [alias for (alias,) in _rows(aliases)])
+    return VersionView._make((*own, _rows(tags), [alias for (alias,) in _rows(aliases)]))
 
 
 def model_view(row: Any, latest: list[VersionView]) -> ModelView:
     """The view of a row of the catalog's model statements."""
     *own, tags, aliases = row
-    return ModelView(*own, _rows(tags), _rows(aliases), latest)
+    return ModelView._make((*own, _rows(tags), _rows(aliases), latest))
 
 
 def _rows(text: str) -> list[list[Any]]:

@@ -15,6 +15,7 @@ import uvicorn
 from modelkeep.access import NewToken
 from modelkeep.app import App
 from modelkeep.bootstrap import build
+from modelkeep.cli.connection import Connection
 from modelkeep.config import Settings
 from modelkeep.core.errors import Unavailable
 from modelkeep.faces.access_log import configure_logging
@@ -48,7 +49,8 @@ def serve(
         uvicorn.Config(
             http,
             loop="uvloop",
-            http="httptools",
+            http=Connection,
+            ws="none",
             lifespan="off",
             access_log=False,
             log_config=None,
@@ -56,7 +58,6 @@ def serve(
             date_header=False,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=_DRAIN_S,
-            h11_max_incomplete_event_size=64 * 1024,
         )
     )
     gc.freeze()

@@ -1,4 +1,4 @@
-"""What keys and texts of metrics, parameters and tags may be: pure checks that runs, logged models and the registry share.
+"""What keys and texts may be: pure checks that runs, logged models and the registry share.
 
 The texts of refusals are MLflow's, because clients match on them.
 """
@@ -17,7 +17,8 @@ _KEY = re.compile(r"[/\w.\- :]*")
 def invalid_value(parameter: str, value: Any, why: str = "") -> InvalidInput:
     """The refusal of a parameter's value; `why` is a sentence."""
     shown = json.dumps(value, separators=(",", ":"), sort_keys=True)
-    return InvalidInput(f"Invalid value {shown} for parameter '{parameter}' supplied{': ' if why else '.'}{why}", parameter)
+    reason = f": {why}" if why else "."
+    return InvalidInput(f"Invalid value {shown} for parameter '{parameter}' supplied{reason}", parameter)
 
 
 def missing_value(parameter: str) -> InvalidInput:
@@ -55,7 +56,7 @@ def check_key(value: str | None, parameter: str = "key", label: str = "key") -> 
 
 
 def check_length(label: str, value: str, limit: int) -> None:
-    """Refuse a text of more than `limit` characters, or with a NUL, which databases cannot hold. Raises InvalidInput."""
+    """Refuse a text of more than `limit` characters, or with a NUL, which no database holds. Raises InvalidInput."""
     if len(value) > limit:
         raise InvalidInput(f"'{label}' exceeds the maximum length of {limit} characters", label)
     if "\x00" in value:

@@ -130,15 +130,12 @@ class key_rows(FunctionElement[Any]):  # noqa: N801
 
 @compiles(key_rows, "sqlite")
 def _key_rows_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
-    return (
-        '(SELECT key AS position, value ->> 0 AS "text", value ->> 1 AS number '
-        f"FROM json_each({compiler.process(element.clauses, **kw)}))"
-    )
+    keys = compiler.process(element.clauses, **kw)
+    return f'(SELECT key AS position, value ->> 0 AS "text", value ->> 1 AS number FROM json_each({keys}))'  # noqa: S608
 
 
 @compiles(key_rows, "postgresql")
 def _key_rows_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
-    return (
-        '(SELECT ordinality AS position, value ->> 0 AS "text", cast(value ->> 1 AS bigint) AS number '
-        f"FROM jsonb_array_elements(cast({compiler.process(element.clauses, **kw)} AS jsonb)) WITH ORDINALITY)"
-    )
+    keys = compiler.process(element.clauses, **kw)
+    columns = 'ordinality AS position, value ->> 0 AS "text", cast(value ->> 1 AS bigint) AS number'
+    return f"(SELECT {columns} FROM jsonb_array_elements(cast({keys} AS jsonb)) WITH ORDINALITY)"  # noqa: S608

@@ -1,11 +1,14 @@
 """What every request must be before anything looks at it: addressed to us, from a page of ours, of a sane size."""
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from modelkeep.core.errors import Forbidden, InvalidInput
 
 _LONGEST_URL = 64 * 1024
+# An escaped NUL in JSON: an odd number of backslashes before `u0000`.
+_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Guard:
@@ -53,3 +56,9 @@ def name_of(host: bytes) -> str:
         return (parts.hostname or "").lower() if plain and (parts.port is None or parts.port >= 0) else ""
     except ValueError:
         return ""
+
+
+def check_body(body: bytes) -> None:
+    """`InvalidInput` for JSON with a NUL in a text, which PostgreSQL cannot store and no name needs."""
+    if b"\\u0000" in body and _ESCAPED_NUL.search(body):
+        raise InvalidInput("The body holds a NUL character, which cannot be stored.")

@@ -13,7 +13,7 @@ from modelkeep.app import App
 from modelkeep.core.errors import DomainError, EndpointNotFound, InvalidInput, TooLarge
 from modelkeep.core.types import Actor, Caller
 from modelkeep.faces.access_log import AccessLog
-from modelkeep.faces.guard import Guard
+from modelkeep.faces.guard import Guard, check_body
 from modelkeep.faces.operations import Exchange, Face, Mode, Operation, Public, Reply
 from modelkeep.faces.routing import Router, query_fields
 
@@ -24,7 +24,7 @@ _log = logging.getLogger("modelkeep")
 _READ_METHODS = {"GET", "HEAD"}
 _NOBODY = Actor("", "public")
 # On every answer: nothing here is a page, so nothing may be run, framed, sniffed or kept.
-_COMMON_HEADERS = [
+COMMON_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; sandbox"),
@@ -152,6 +152,7 @@ class HttpFace:
             answer = await operation.run(exchange)
             return answer if isinstance(answer, Reply) else operation.face.render(operation, answer)
         body = b"" if request.method in _READ_METHODS else await request.whole_body(operation.body_limit)
+        check_body(body)
         typed = operation.face.parse(operation, fields, body, request.headers)
         return operation.face.render(operation, await self._use_case(operation, caller, typed))
 
@@ -190,7 +191,7 @@ async def _send(send: Send, request: _Request, reply: Reply) -> None:
     body = reply.body
     size = len(body) if isinstance(body, bytes) else body.size
     named = {name for name, _ in reply.headers}
-    headers = [*reply.headers, *(pair for pair in _COMMON_HEADERS if pair[0] not in named)]
+    headers = [*reply.headers, *(pair for pair in COMMON_HEADERS if pair[0] not in named)]
     headers.append((b"x-request-id", request.id.encode()))
     if b"content-length" not in named:
         headers.append((b"content-length", str(size).encode()))

@@ -82,8 +82,10 @@ class Router:
 
 
 def decode(text: bytes) -> str:
-    """Percent-decode once; `InvalidInput` where the result is not UTF-8."""
+    """Percent-decode once; `InvalidInput` where the result is not UTF-8, or holds a NUL, which cannot be stored."""
     raw = unquote_to_bytes(text) if b"%" in text else text
+    if b"\x00" in raw:
+        raise InvalidInput("Invalid path: the address holds a NUL character.")
     try:
         return raw.decode()
     except UnicodeDecodeError as error:

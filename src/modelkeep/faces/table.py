@@ -10,12 +10,12 @@ from modelkeep.faces.access_log import AccessLog
 from modelkeep.faces.health import PLAIN
 from modelkeep.faces.health import operations as health_operations
 from modelkeep.faces.http import HttpFace
-from modelkeep.faces.mlflow import artifacts, experiments, logged_models, metrics, models, runs, search, versions, workspaces
+from modelkeep.faces.mlflow import artifacts, experiments, logged_models, metrics, models, runs, versions, workspaces
 from modelkeep.faces.mlflow.wire import MLFLOW
 from modelkeep.faces.openapi import document
 from modelkeep.faces.operations import PUBLIC, Exchange, Mode, NoInput, Operation
 
-_MLFLOW = (experiments, runs, metrics, logged_models, artifacts, models, versions, search, workspaces)
+_MLFLOW = (experiments, runs, metrics, logged_models, artifacts, models, versions, workspaces)
 
 
 def all_operations(log: AccessLog) -> list[Operation]:

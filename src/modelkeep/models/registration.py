@@ -10,6 +10,7 @@ from modelkeep.db import Tx
 from modelkeep.models.events import VersionRegistered
 from modelkeep.models.rules import (
     DIGEST_TAG,
+    MAX_ID,
     MAX_LINK,
     check_model_name,
     check_run_id,
@@ -61,6 +62,7 @@ def create_version(tx: Tx, new: NewVersion) -> int:
 def _check(new: NewVersion) -> None:
     check_model_name(new.name)
     check_run_id(new.run_id)
+    check_text("model_id", new.logged_model_id, MAX_ID)
     check_text("run_link", new.run_link, MAX_LINK)
     check_text("description", new.description)
 
@@ -75,9 +77,8 @@ def _checked_tags(new: NewVersion) -> tuple[dict[str, str], str | None]:
 def _digest_tag(resolved: Resolved, claimed: str | None) -> dict[str, str]:
     digest = resolved.manifest.digest if resolved.manifest else None
     if claimed is not None and claimed != digest:
-        raise InvalidInput(
-            f"Tag '{DIGEST_TAG}' cannot be set: the registry keeps it, and these files are {digest or 'not held here'}.", "tags"
-        )
+        held = digest or "not held here"
+        raise InvalidInput(f"Tag '{DIGEST_TAG}' is kept by the registry; the files of this source are {held}.", "tags")
     return {DIGEST_TAG: digest} if digest else {}
 
 

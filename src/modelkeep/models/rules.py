@@ -13,6 +13,7 @@ DIGEST_TAG = "modelkeep.digest"
 MAX_NAME = 256
 MAX_TEXT = 100_000
 MAX_LINK = 4096
+MAX_ID = 256
 RESTORE_WITHIN_MS = 30 * 24 * 3600 * 1000
 
 _OWN_TAGS = "modelkeep."

@@ -109,11 +109,12 @@ def restore_model(tx: Tx, reference: str, new_name: str | None = None) -> str:
     `reference` is its id or its name (then the last retired of that name). Raises NotFound, Conflict after 30 days,
     AlreadyExists where the name is taken or its numbers meant other versions.
     """
+    check_model_name(reference)
     model = store.lock_retired(tx, reference)
     if model is None:
         raise NotFound(f"No retired model has the name or id {reference}.")
     if tx.now - model.retired_at > RESTORE_WITHIN_MS:
-        raise Conflict(f"Registered Model (name={model.name}) was retired more than 30 days ago and cannot be restored.")
+        raise Conflict(f"Registered Model (name={model.name}) was retired over 30 days ago and cannot be restored.")
     name = new_name or model.name
     check_model_name(name, "new_name" if new_name else "name")
     _put_under_name(tx, model, name, "Restore it under another name.")

@@ -28,7 +28,7 @@ _FOREIGN_FILE = re.compile(r"file://(?!localhost/|127\.0\.0\.1/)[^/]+", re.IGNOR
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Where a source leads: a place, its frozen files if the store holds them, and the run behind it if one is known."""
+    """Where a source leads: a place, its frozen files if the store holds them, and the run behind it if known."""
 
     uri: str
     manifest: Manifest | None = None
@@ -63,7 +63,7 @@ def _refusal(source: str, *, prompt: bool, model_id: bool) -> InvalidInput:
 
 
 def _at(tx: Tx, uri: str, parsed: Source, subpath: Sequence[str], run_id: str | None = None) -> Resolved:
-    """The files at a place and a path below it. A place on a named host may be another server's: it is not looked up."""
+    """The files at a place and a path below it. A place on a named host may be another server's: not looked up."""
     if isinstance(parsed, Stored) and not parsed.host:
         return Resolved(
             append_to_uri(uri, *(quote(name) for name in subpath)),

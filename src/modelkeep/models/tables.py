@@ -49,7 +49,9 @@ model_tags = Table(
     text_column("key", primary_key=True),
     text_column("value"),
     text_column("workspace"),
-    Index("registered_model_tags_value", "workspace", "key", func.substr(column("value"), 1, INDEXED_PREFIX), "model_id"),
+    Index(
+        "registered_model_tags_value", "workspace", "key", func.substr(column("value"), 1, INDEXED_PREFIX), "model_id"
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -21,9 +21,7 @@ def canonical_stage(stage: str) -> str:
     """The stage as it is written, for a name in any case. Raises InvalidInput."""
     found = _CANONICAL.get(stage.lower())
     if found is None:
-        raise InvalidInput(
-            f"Invalid Model Version stage: {stage}. Value must be one of {', '.join(STAGES)}.", "stage"
-        )
+        raise InvalidInput(f"Invalid Model Version stage: {stage}. Value must be one of {', '.join(STAGES)}.", "stage")
     return found
 
 

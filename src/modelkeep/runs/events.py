@@ -117,12 +117,12 @@ class RunRestored(RunEvent):
 
 @dataclass(frozen=True, slots=True)
 class RunRecorded(RunEvent):
-    """So many metric points, parameters and tags were logged to a run."""
+    """So many metric points, and parameters and tags of these keys, were logged to a run."""
 
     kind: ClassVar[str] = "run.recorded"
     metrics: int
-    params: int
-    tags: int
+    params: tuple[str, ...]
+    tags: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,14 @@ MAX_USER_CHARS = 256
 _MAX_DATASET_NAME_BYTES = 1_200
 _MAX_BATCH = {"metrics": 1_000, "params": 100, "tags": 100}
 _MAX_BATCH_TOGETHER = 1_000
-_DATASET_LIMITS = {"name": 500, "digest": 36, "source_type": 500, "source": 65_535, "schema": 1_048_575, "profile": 16_777_215}
+_DATASET_LIMITS = {
+    "name": 500,
+    "digest": 36,
+    "source_type": 500,
+    "source": 65_535,
+    "schema": 1_048_575,
+    "profile": 16_777_215,
+}
 _MAX_INPUT_TAG_KEY_CHARS = 255
 _MAX_INPUT_TAG_CHARS = 500
 
@@ -34,16 +41,18 @@ STATUSES = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED
 _LARGEST_DOUBLE = 1.7976931348623157e308
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}")
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
-_ADJECTIVES = (
-    "able amber bold brave bright brisk calm clear clever crisp dapper deft eager early fair fleet fond gentle glad grand "
-    "handy humble keen kind light lively loyal lucid mellow merry mild neat nimble noble patient placid polite proud quick "
-    "quiet rapid ready robust serene sharp silent sleek smart smooth solid steady stout sunny swift tidy vivid warm wise"
-).split()
-_NOUNS = (
-    "alder ant badger bear beaver birch bison cedar colt condor crane cricket crow deer dove eagle elk elm falcon fern finch "
-    "fir fox gecko goose hare hawk hazel heron ibis iris jay kite lark lily lynx maple marten mole moose newt oak orca osprey "
-    "otter owl pine plover puffin quail raven robin salmon seal sparrow spruce stork swan tern trout vole willow wolf wren yew"
-).split()
+_ADJECTIVES = re.findall(
+    r"\w+",
+    "able amber bold brave bright brisk calm clear clever crisp deft eager early fair fleet gentle glad grand "
+    "humble keen kind light lively loyal lucid mellow merry mild neat nimble noble patient placid proud quick quiet "
+    "rapid ready serene sharp silent sleek smart smooth solid steady stout sunny swift tidy vivid warm wise",
+)
+_NOUNS = re.findall(
+    r"\w+",
+    "alder badger bear beaver birch bison cedar colt condor crane crow deer dove eagle elk elm falcon fern finch "
+    "fir fox gecko goose hare hawk hazel heron ibis iris jay kite lark lily lynx maple marten mole moose newt oak orca "
+    "osprey otter owl pine puffin quail raven robin salmon seal stork swan tern trout vole willow wolf yew",
+)
 
 
 class Entry(Protocol):
@@ -125,7 +134,7 @@ def no_experiment_named(name: str) -> NotFound:
 def experiment_exists(name: str) -> AlreadyExists:
     """The refusal of a taken name."""
     return AlreadyExists(
-        f"Experiment(name={name}) already exists. A deleted experiment keeps its name: restore it, or use another name.",
+        f"Experiment(name={name}) already exists. A deleted one keeps its name: restore it, or use another name.",
         "name",
     )
 
@@ -215,7 +224,7 @@ def _check_count(kind: str, count: int, limit: int) -> None:
 
 
 def metric_refusal(metric: LoggedMetric, prefix: str) -> InvalidInput:
-    """Why a point without a value or a possible time is refused; `prefix` is where it stands, `metrics[0].` in a batch."""
+    """Why a point without a value or a possible time is refused; `prefix` is where it stands, as `metrics[0].`."""
     for name in ("value", "timestamp"):
         if getattr(metric, name) is None:
             return missing_value(prefix + name)
@@ -228,7 +237,8 @@ def check_metric_dataset(name: str | None, digest: str | None) -> None:
     check_length("dataset_name", name or "", _DATASET_LIMITS["name"])
     check_length("dataset_digest", digest or "", _DATASET_LIMITS["digest"])
     if len((name or "").encode()) > _MAX_DATASET_NAME_BYTES:
-        raise InvalidInput(f"'dataset_name' exceeds the maximum length of {_MAX_DATASET_NAME_BYTES} bytes", "dataset_name")
+        text = f"'dataset_name' exceeds the maximum length of {_MAX_DATASET_NAME_BYTES} bytes"
+        raise InvalidInput(text, "dataset_name")
 
 
 def storable(value: float) -> tuple[float, int]:

@@ -1,4 +1,4 @@
-"""Makes the things that a test needs before it can state its claim: models, versions, experiments, runs, logged models."""
+"""Makes what a test needs before it can state its claim: models, versions, experiments, runs, logged models."""
 
 import uuid
 from typing import Any

@@ -1,6 +1,6 @@
 """Fixtures of the MLflow wire: one server for all tests on each database, the stock client, raw HTTP, a trained model.
 
-MODELKEEP_TEST_PEER=mlflow runs the same tests against MLflow's own server; those marked `beyond_mlflow` are left out then.
+MODELKEEP_TEST_PEER=mlflow runs the tests against MLflow's own server, without those marked `beyond_mlflow`.
 """
 
 import logging
@@ -11,12 +11,13 @@ from typing import Any
 
 import mlflow
 import pytest
-from faces.mlflow import served
-from faces.mlflow.build import Build, unused
-from faces.mlflow.wire import Wire
 from mlflow.tracking import MlflowClient
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
+
+from faces.mlflow import served
+from faces.mlflow.build import Build, unused
+from faces.mlflow.wire import Wire
 
 DATABASES = ["sqlite", "postgresql"] if served.PEER == "modelkeep" else ["sqlite"]
 LEFT_BEHIND = ["MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "MLFLOW_REGISTRY_URI", "MLFLOW_ACTIVE_MODEL_ID"]

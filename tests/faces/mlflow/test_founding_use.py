@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import mlflow
 import pytest
-from faces.mlflow.conftest import Trained, connect, forget
-from faces.mlflow.served import Served
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.tracking import MlflowClient
+
+from faces.mlflow.conftest import Trained, connect, forget
+from faces.mlflow.served import Served
 
 CHURN, FRAUD = "customer-churn-predictor", "fraud-detection-model"
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import mlflow
 import pytest
+from mlflow.exceptions import RestException
+from mlflow.tracking import MlflowClient
+
 from faces.mlflow.build import ELSEWHERE, Build, path_of
 from faces.mlflow.conftest import Trained
 from faces.mlflow.wire import Wire
-from mlflow.exceptions import RestException
-from mlflow.tracking import MlflowClient
 
 pytestmark = pytest.mark.beyond_mlflow
 
@@ -93,7 +94,9 @@ def test_a_version_outlives_its_logged_model(
     assert list(loaded.predict(trained.rows)) == trained.answers
 
 
-def test_a_copy_outlives_its_original(client: MlflowClient, log_trained: Callable[..., Any], trained: Trained, name: str):
+def test_a_copy_outlives_its_original(
+    client: MlflowClient, log_trained: Callable[..., Any], trained: Trained, name: str
+):
     """A copied version has the original's digest and loads after the original is gone."""
     log_trained(registered_model_name=name)
     copied = client.copy_model_version(f"models:/{name}/1", name + "-copy")

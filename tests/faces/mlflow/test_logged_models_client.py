@@ -5,10 +5,11 @@ from typing import Any
 
 import mlflow
 import pytest
-from faces.mlflow.conftest import Trained
 from mlflow.entities import LoggedModelStatus
 from mlflow.exceptions import RestException
 from mlflow.tracking import MlflowClient
+
+from faces.mlflow.conftest import Trained
 
 
 def test_a_logged_model_reads_back(client: MlflowClient, log_trained: Callable[..., Any]):
@@ -91,9 +92,7 @@ def test_a_deleted_logged_model_is_gone(client: MlflowClient, log_trained: Calla
     assert mlflow.search_logged_models(output_format="list") == []
 
 
-def test_a_registered_logged_model_shows_its_versions(
-    client: MlflowClient, log_trained: Callable[..., Any], name: str
-):
+def test_a_registered_logged_model_shows_its_versions(client: MlflowClient, log_trained: Callable[..., Any], name: str):
     """The logged model's tag and the version's model id lead to each other."""
     info = log_trained(registered_model_name=name)
     assert f'"name": "{name}"' in mlflow.get_logged_model(info.model_id).tags["mlflow.modelVersions"]

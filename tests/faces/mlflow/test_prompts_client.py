@@ -72,7 +72,7 @@ def test_an_absent_prompt_is_missing(client: MlflowClient, name: str):
 def test_models_and_prompts_do_not_mix(client: MlflowClient, name: str):
     """A model's name is refused for a prompt, and a prompt's for a model."""
     client.create_registered_model(name)
-    with pytest.raises(mlflow.MlflowException, match="already"):
+    with pytest.raises(mlflow.MlflowException, match="exists with the same name"):
         mlflow.genai.register_prompt(name, "one")
     mlflow.genai.register_prompt(name + "-prompt", "one")
     with pytest.raises(mlflow.MlflowException, match="already taken by a prompt"):

@@ -5,9 +5,10 @@ from typing import Any
 
 import mlflow
 import pytest
-from faces.mlflow.build import ELSEWHERE
 from mlflow.exceptions import RestException
 from mlflow.tracking import MlflowClient
+
+from faces.mlflow.build import ELSEWHERE
 
 
 @pytest.fixture
@@ -41,7 +42,9 @@ def test_a_created_version_reads_back(client: MlflowClient, model: str):
 
 def test_a_duplicate_model_is_refused_with_its_code(client: MlflowClient, model: str):
     """The client can tell an existing name from other failures."""
-    with pytest.raises(RestException, match=r"RESOURCE_ALREADY_EXISTS: Registered Model \(name=.*\) already exists") as e:
+    with pytest.raises(
+        RestException, match=r"RESOURCE_ALREADY_EXISTS: Registered Model \(name=.*\) already exists"
+    ) as e:
         client.create_registered_model(model)
     assert e.value.error_code == "RESOURCE_ALREADY_EXISTS"
 
@@ -147,7 +150,7 @@ def test_registering_again_adds_a_version(client: MlflowClient, log_trained: Cal
     info = log_trained()
     numbers = [str(mlflow.register_model(info.model_uri, name, tags={"k": "v"}).version) for _ in range(2)]
     assert numbers == ["1", "2"]
-    assert client.get_model_version(name, "2").tags == {"k": "v"}
+    assert client.get_model_version(name, "2").tags["k"] == "v"
 
 
 def test_a_source_elsewhere_is_recorded(client: MlflowClient, model: str):

@@ -7,11 +7,12 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
-from faces.mlflow.conftest import Trained
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import RestException
 from mlflow.tracking import MlflowClient
 from sklearn.linear_model import LogisticRegression
+
+from faces.mlflow.conftest import Trained
 
 
 def test_a_run_keeps_what_is_logged(client: MlflowClient):
@@ -194,5 +195,5 @@ def test_an_experiment_of_a_taken_name_is_refused(client: MlflowClient, name: st
 
 def test_an_unknown_run_is_refused_with_its_code(client: MlflowClient):
     """The client can tell a missing run from other failures."""
-    with pytest.raises(RestException, match="RESOURCE_DOES_NOT_EXIST: Run with id=0+ not found"):
+    with pytest.raises(RestException, match="RESOURCE_DOES_NOT_EXIST: Run with id=00000000"):
         client.get_run("0" * 32)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from faces.mlflow.build import Build, path_of
 from faces.mlflow.wire import Wire
 
@@ -207,9 +208,9 @@ def test_a_browser_upload_says_what_it_misses(wire: Wire, run: str):
 def test_multipart_upload_is_declined_so_that_the_client_falls_back(wire: Wire, root: str, step: str):
     """A store that takes no parts answers 501, and the client sends the file whole."""
     body = json.dumps({"path": "big.bin", "num_parts": 2, "upload_id": "u", "parts": []}).encode()
-    wire.call("POST", f"/api/2.0/mlflow-artifacts/mpu/{step}/{root}/big.bin", body, content_type="application/json").refused(
-        501, "NOT_IMPLEMENTED", "Multipart upload is not supported for the current artifact repository"
-    )
+    wire.call(
+        "POST", f"/api/2.0/mlflow-artifacts/mpu/{step}/{root}/big.bin", body, content_type="application/json"
+    ).refused(501, "NOT_IMPLEMENTED", "Multipart upload is not supported for the current artifact repository")
 
 
 def test_direct_download_is_declined_so_that_the_client_falls_back(wire: Wire, root: str):

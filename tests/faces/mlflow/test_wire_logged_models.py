@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from faces.mlflow.build import Build
 from faces.mlflow.wire import Wire
 
@@ -117,6 +118,7 @@ def test_a_deleted_logged_model_is_missing_unless_asked_for(wire: Wire, build: B
         lambda wire, model: wire.get(f"logged-models/{model}"),
         lambda wire, model: wire.delete(f"logged-models/{model}"),
         lambda wire, model: wire.patch(f"logged-models/{model}", model_id=model, status="LOGGED_MODEL_READY"),
+        lambda wire, model: wire.post(f"logged-models/{model}/params", model_id=model, params=[]),
         lambda wire, model: wire.patch(f"logged-models/{model}/tags", tags=[{"key": "k", "value": "v"}]),
     ],
 )
@@ -181,7 +183,10 @@ def test_filters_of_logged_models(wire: Wire, zoo: str, text: str, names: list[s
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("metric.acc > 1", "Invalid entity type: 'metric'. Expected one of ['attributes', 'metrics', 'params', 'tags']."),
+        (
+            "metric.acc > 1",
+            "Invalid entity type: 'metric'. Expected one of ['attributes', 'metrics', 'params', 'tags'].",
+        ),
         ("tag.k = 'v'", "Invalid entity type: 'tag'."),
     ],
 )

@@ -1,9 +1,10 @@
-"""Registered models on the wire: names, duplicates, renaming, deleting, what a record holds and when its time changes."""
+"""Registered models on the wire: names, duplicates, renaming, deleting, the fields of a record, its time of change."""
 
 import time
 from collections.abc import Callable
 
 import pytest
+
 from faces.mlflow.build import Build
 from faces.mlflow.wire import Answer, Wire
 

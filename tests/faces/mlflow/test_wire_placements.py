@@ -3,6 +3,7 @@
 import time
 
 import pytest
+
 from faces.mlflow.build import Build
 from faces.mlflow.wire import Wire
 

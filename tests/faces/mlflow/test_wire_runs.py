@@ -1,8 +1,10 @@
 """Runs on the wire: creation, updates, metrics, parameters, tags, batches, inputs, and what a deleted run refuses."""
 
+import json
 import re
 
 import pytest
+
 from faces.mlflow.build import Build
 from faces.mlflow.wire import Wire
 
@@ -227,7 +229,7 @@ def test_a_key_must_not_look_like_another_path(wire: Wire, build: Build, key: st
         wire.post(f"runs/{call}", run_id=run, key=key, value="1").invalid("Names may be treated as files")
     batch = [{"key": key, "value": 1, "timestamp": 1}]
     wire.post("runs/log-batch", run_id=run, metrics=batch).invalid(
-        f'Invalid value "{key}" for parameter \'metrics[0].name\' supplied: Names may be treated as files'
+        f"Invalid value \"{key}\" for parameter 'metrics[0].name' supplied: Names may be treated as files"
     )
 
 
@@ -299,9 +301,7 @@ def test_inputs_are_noted_once(wire: Wire, build: Build):
     assert pairs(noted["tags"]) == {"mlflow.data.context": "training"}
 
 
-@pytest.mark.parametrize(
-    ("field", "limit"), [("name", 500), ("digest", 36), ("source", 65_535), ("schema", 1_048_575)]
-)
+@pytest.mark.parametrize(("field", "limit"), [("name", 500), ("digest", 36), ("source", 65_535), ("schema", 1_048_575)])
 def test_a_dataset_has_limits(wire: Wire, build: Build, field: str, limit: int):
     """Each part of a dataset has its own greatest length."""
     run, dataset = build.run(build.experiment()), DATASET | {field: "x" * (limit + 1)}
@@ -343,6 +343,6 @@ def test_a_metric_of_a_model_is_shown_by_the_model(wire: Wire, build: Build):
 def test_runs_log_model_is_noted_as_a_tag(wire: Wire, build: Build):
     """A 2.x client tells which folder holds a model; it is kept in the run's tag mlflow.log-model.history."""
     run = build.run()
-    told = '{"run_id": "%s", "artifact_path": "model", "utc_time_created": "2026-01-01", "flavors": {}}' % run
-    wire.post("runs/log-model", run_id=run, model_json=told).ok()
+    told = {"run_id": run, "artifact_path": "model", "utc_time_created": "2026-01-01", "flavors": {}}
+    wire.post("runs/log-model", run_id=run, model_json=json.dumps(told)).ok()
     assert '"artifact_path": "model"' in pairs(get(wire, run)["data"]["tags"])["mlflow.log-model.history"]

@@ -1,6 +1,7 @@
 """The grammar of searches on the wire: which filters and orders are taken, which are refused, and in which words."""
 
 import pytest
+
 from faces.mlflow.build import Build
 from faces.mlflow.wire import Answer, Wire
 
@@ -31,7 +32,11 @@ REFUSED = [
     (VERSIONS, "naem = 'a'", "Invalid attribute key 'naem' specified. Valid keys are '{"),
     (VERSIONS, "version_number LIKE 1", "Invalid comparator for attribute"),
     (VERSIONS, "run_id IN ()", "expected a non-empty list of string values, but got empty list"),
-    (VERSIONS, "run_id IN ('a', 5)", "expected string value, punctuation, or whitespace, but got different type in list"),
+    (
+        VERSIONS,
+        "run_id IN ('a', 5)",
+        "expected string value, punctuation, or whitespace, but got different type in list",
+    ),
     (VERSIONS, "run_id IN (5)", "expected string value, punctuation, or whitespace, but got different type in list"),
     (EXPERIMENTS, "naem = 'a'", "Invalid attribute key 'naem' specified. Valid keys are '{"),
     (EXPERIMENTS, "creation_time > '5'", "Expected numeric value type for numeric attribute: creation_time. Found '5'"),
@@ -60,7 +65,7 @@ TAKEN = [
     (EXPERIMENTS, "creation_time > 5 AND last_update_time <= 5 AND attribute.name = 'a'"),
     (EXPERIMENTS, "tags.k IS NULL AND tags.j IS NOT NULL"),
     (RUNS, "metrics.m > -1.5e3 AND metric.`a b` <= 7"),
-    (RUNS, "params.p IS NULL AND parameter.q ILIKE 'X%' AND params.\"a b\" = \"x\""),
+    (RUNS, 'params.p IS NULL AND parameter.q ILIKE \'X%\' AND params."a b" = "x"'),
     (RUNS, "attributes.status != 'x' AND attr.status = 'RUNNING' AND run.status LIKE 'R%'"),
     (RUNS, "run_id IN ('a') AND run_id NOT IN ('b')"),
     (RUNS, "`run name` = 'x' AND \"Run Name\" = 'x' AND Created > 5 AND created > 5 AND end_time < 7"),
@@ -136,9 +141,7 @@ def test_these_orders_are_taken(wire: Wire, call: str, order: list[str]):
 
 
 @pytest.mark.parametrize(("call", "order", "said"), ORDERS_REFUSED)
-def test_a_wrong_order_is_refused_in_the_words_that_clients_match(
-    wire: Wire, call: str, order: list[str], said: str
-):
+def test_a_wrong_order_is_refused_in_the_words_that_clients_match(wire: Wire, call: str, order: list[str], said: str):
     """An order by nothing known is a 400 that tells what is wrong with it."""
     ask(wire, call, order_by=order).invalid(said)
 

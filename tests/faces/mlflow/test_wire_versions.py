@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from faces.mlflow.build import ELSEWHERE, Build, path_of
 from faces.mlflow.wire import Wire
 
@@ -18,7 +19,12 @@ CLIMBING_SOURCES = [
     "s3://bucket/a/./b",
     "dbfs:/a/../../b",
 ]
-CLIMBING_ON_A_HOST = ["http://host/a/../b", "https://host/%252e%252e/b", "mlflow-artifacts://host:80/../x", "ftp://host/.."]
+CLIMBING_ON_A_HOST = [
+    "http://host/a/../b",
+    "https://host/%252e%252e/b",
+    "mlflow-artifacts://host:80/../x",
+    "ftp://host/..",
+]
 GOOD_SOURCES = [
     "s3://nope/none",
     "s3://bucket/a/",

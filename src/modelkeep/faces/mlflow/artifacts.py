@@ -12,12 +12,26 @@ from modelkeep.artifacts import (
     list_folder,
     parse_path,
     receive,
+    shown,
     store_file,
 )
 from modelkeep.core.errors import InvalidInput, NotFound, NotOffered
 from modelkeep.db import Tx
 from modelkeep.faces.files import send_found
-from modelkeep.faces.mlflow.wire import MLFLOW, Empty, Message, missing, routes
+from modelkeep.faces.mlflow.artifact_messages import (
+    ArtifactPath,
+    FileInfo,
+    ListArtifacts,
+    ListArtifactsAnswer,
+    ListLoggedModelArtifacts,
+    ListOwnedArtifactsAnswer,
+    ListRunArtifacts,
+    LoggedModelFile,
+    RunFile,
+    UploadRunFile,
+    VersionFile,
+)
+from modelkeep.faces.mlflow.wire import MLFLOW, Empty, missing, routes
 from modelkeep.faces.operations import Exchange, Mode, Operation, Reply
 from modelkeep.models import get_version
 from modelkeep.runs import logged_model_head, run_head
@@ -25,103 +39,20 @@ from modelkeep.runs import logged_model_head, run_head
 _UPLOAD_LIMIT = 10 * 1024 * 1024
 
 
-class ArtifactPath(Message):
-    """A file or folder by its full path."""
-
-    required = ("artifact_path",)
-    artifact_path: str | None = None
-
-
-class ListArtifacts(Message):
-    """A folder by its full path; absent is the root."""
-
-    path: str | None = None
-
-
-class ListRunArtifacts(Message):
-    """A folder of a run, by its path there."""
-
-    run_id: str | None = None
-    run_uuid: str | None = None
-    path: str | None = None
-    page_token: str | None = None
-
-
-class ListLoggedModelArtifacts(Message):
-    """A folder of a logged model, by its path there."""
-
-    model_id: str | None = None
-    artifact_directory_path: str | None = None
-    page_token: str | None = None
-
-
-class RunFile(Message):
-    """A file of a run."""
-
-    run_id: str | None = None
-    run_uuid: str | None = None
-    path: str | None = None
-
-
-class VersionFile(Message):
-    """A file of a registered version."""
-
-    required = ("name", "version", "path")
-    name: str | None = None
-    version: str | None = None
-    path: str | None = None
-
-
-class LoggedModelFile(Message):
-    """A file of a logged model."""
-
-    required = ("artifact_file_path",)
-    model_id: str | None = None
-    artifact_file_path: str | None = None
-
-
-class UploadRunFile(Message):
-    """A file to be of a run; its bytes are the body."""
-
-    run_uuid: str | None = None
-    path: str | None = None
-
-
-class FileInfo(Message):
-    """A line of a listing."""
-
-    path: str | None = None
-    is_dir: bool | None = None
-    file_size: int | None = None
-
-
-class ListArtifactsAnswer(Message):
-    """A listing by last path parts."""
-
-    files: list[FileInfo] | None = None
-
-
-class ListOwnedArtifactsAnswer(Message):
-    """A listing by paths from a root, and where that root is."""
-
-    root_uri: str | None = None
-    files: list[FileInfo] | None = None
-
-
 async def upload(exchange: Exchange) -> None:
     """Take the body as a file; it is there, whole and durable, or nothing has changed."""
-    await _store(exchange, parse_path(exchange.request.artifact_path), exchange.body, _declared(exchange))
+    await _store(exchange, _proxied(exchange.request), exchange.body, _declared(exchange))
 
 
 async def download(exchange: Exchange) -> Reply:
     """A file."""
-    segments = parse_path(exchange.request.artifact_path)
+    segments = _proxied(exchange.request)
     return await send_found(exchange, lambda tx: find_file(tx, segments))
 
 
 def delete(tx: Tx, request: ArtifactPath) -> None:
     """Remove a file or folder; one that is absent is fine."""
-    delete_files(tx, parse_path(request.artifact_path or ""))
+    delete_files(tx, _proxied(request))
 
 
 def list_artifacts(tx: Tx, request: ListArtifacts) -> ListArtifactsAnswer:
@@ -152,7 +83,6 @@ async def download_of_run(exchange: Exchange) -> Reply:
 async def download_of_version(exchange: Exchange) -> Reply:
     """A file of a registered version, as it was frozen."""
     request: VersionFile = exchange.request
-
     return await send_found(
         exchange, lambda tx: find_file(tx, folder_segments(_version_uri(tx, request), request.path))
     )
@@ -189,6 +119,14 @@ def decline_parts(_tx: Tx, _request: ArtifactPath) -> None:
 def decline_links(_tx: Tx, _request: ArtifactPath) -> None:
     """Links that go around the server are not offered; the client goes through it."""
     raise NotOffered("Presigned URLs are not supported for the current artifact repository")
+
+
+def _proxied(request: ArtifactPath) -> tuple[str, ...]:
+    path = request.artifact_path or ""
+    # Routing made one slash of many, so these come from encoded ones: what they begin is an absolute path.
+    if "//" in path or path.endswith("/"):
+        raise InvalidInput(f"Invalid path: '{shown(path)}' (a name may not hold '/', percent-encoded or not)", "path")
+    return parse_path(path)
 
 
 async def _store(

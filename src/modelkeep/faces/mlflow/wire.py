@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from modelkeep.core.errors import DomainError, InvalidInput
+from modelkeep.faces.guard import check_body
 from modelkeep.faces.operations import Operation, Reply
 
 _SEE_DOCS = "See the API docs for more information about request parameters."
@@ -131,8 +132,12 @@ def _from_body(kind: type[Any], body: bytes, headers: Mapping[bytes, bytes]) -> 
 
 def _explain(kind: type[Any], body: bytes, error: msgspec.ValidationError) -> Any:
     """Say which parameter is wrong, as MLflow does; or read a body that is JSON inside a JSON string."""
-    raw = msgspec.json.decode(body)
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unread:
+        raise InvalidInput(f"Bad Request. The body is not valid JSON: {unread}") from unread
     if isinstance(raw, str):
+        check_body(raw.encode())
         try:
             return _decoder(kind).decode(raw)
         except (msgspec.DecodeError, RecursionError):

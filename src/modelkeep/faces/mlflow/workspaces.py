@@ -3,9 +3,13 @@
 from typing import Any
 
 from modelkeep.access import Permission, create_workspace, get_workspace, list_workspaces
+from modelkeep.core.names import check_length
 from modelkeep.db import Tx
 from modelkeep.faces.mlflow.wire import MLFLOW, Message, routes
 from modelkeep.faces.operations import Mode, Operation
+
+_MAX_DESCRIPTION = 5000
+_MAX_NAME = 63
 
 
 class CreateMlflowWorkspace(Message):
@@ -57,19 +61,22 @@ def list_all(tx: Tx, _request: ListMlflowWorkspaces) -> WorkspacesAnswer:
 
 def create(tx: Tx, request: CreateMlflowWorkspace) -> WorkspaceAnswer:
     """workspaces, POST."""
+    check_length("description", request.description or "", _MAX_DESCRIPTION)
     return WorkspaceAnswer(workspace=_message(create_workspace(tx, request.name or "", request.description)))
 
 
 def get(tx: Tx, request: GetMlflowWorkspace) -> WorkspaceAnswer:
     """workspaces/{workspace_name}, GET."""
-    return WorkspaceAnswer(workspace=_message(get_workspace(tx, request.workspace_name or "")))
+    name = request.workspace_name or ""
+    check_length("workspace_name", name, _MAX_NAME)
+    return WorkspaceAnswer(workspace=_message(get_workspace(tx, name)))
 
 
 _PATH = "3.0/mlflow/workspaces"
 
 OPERATIONS: list[Operation] = [
     Operation(
-        "workspaces.list",
+        "mlflow_workspaces.list",
         MLFLOW,
         routes("GET", _PATH),
         ListMlflowWorkspaces,
@@ -80,7 +87,7 @@ OPERATIONS: list[Operation] = [
         WorkspacesAnswer,
     ),
     Operation(
-        "workspaces.create",
+        "mlflow_workspaces.create",
         MLFLOW,
         routes("POST", _PATH),
         CreateMlflowWorkspace,
@@ -92,7 +99,7 @@ OPERATIONS: list[Operation] = [
         status=201,
     ),
     Operation(
-        "workspaces.get",
+        "mlflow_workspaces.get",
         MLFLOW,
         routes("GET", f"{_PATH}/{{workspace_name}}"),
         GetMlflowWorkspace,

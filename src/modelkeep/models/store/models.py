@@ -45,7 +45,9 @@ _SET_NAME = Prepared(
     )
 )
 _RETIRE = Prepared(
-    update(models).where(_BY_ID).values(retired_at=bindparam("at"), retired_by=bindparam("by"), updated_at=bindparam("now"))
+    update(models)
+    .where(_BY_ID)
+    .values(retired_at=bindparam("at"), retired_by=bindparam("by"), updated_at=bindparam("now"))
 )
 _DELETE = Prepared(delete(models).where(_BY_ID))
 _FIND_RETIRED = Prepared(

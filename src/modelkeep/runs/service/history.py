@@ -55,9 +55,7 @@ def get_metric_history(
     return HistoryPage(points, _token(points[-1]) if more else None)
 
 
-def get_metric_history_bulk(
-    tx: Tx, run_ids: Sequence[str], key: str, max_results: int | None = None
-) -> list[RunPoint]:
+def get_metric_history_bulk(tx: Tx, run_ids: Sequence[str], key: str, max_results: int | None = None) -> list[RunPoint]:
     """Points of a metric of up to 100 runs, run by run; 25,000 together unless a lower limit is given."""
     limit = MAX_PAGE if max_results is None else _checked_limit(max_results, MAX_PAGE)
     return _points(store.points_of_runs(tx, _checked_runs(run_ids, "run_id"), _storable(key), limit))

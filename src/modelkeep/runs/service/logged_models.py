@@ -19,17 +19,8 @@ from modelkeep.runs.logged_model_events import (
     LoggedModelTagDeleted,
     LoggedModelTagsSet,
 )
-from modelkeep.runs.rules import (
-    ACTIVE,
-    Entry,
-    experiment_number,
-    no_experiment,
-    not_active,
-    random_run_name,
-    run_params,
-)
-from modelkeep.runs.service.experiments import prepare_default_experiment
-from modelkeep.runs.store import experiments
+from modelkeep.runs.rules import Entry, random_run_name, run_params
+from modelkeep.runs.service.experiments import active_experiment
 from modelkeep.runs.store import logged_models as store
 
 MODEL_VERSIONS_TAG = "mlflow.modelVersions"
@@ -89,7 +80,7 @@ def create_logged_model(
     """
     _check_texts(name, model_type, source_run_id)
     checked_params, checked_tags = run_params(params), _checked_tags(tags)
-    experiment = _active_experiment(tx, experiment_id)
+    experiment = active_experiment(tx, experiment_id)
     model_id = f"m-{secrets.token_hex(16)}"
     uri = append_to_uri(experiment.artifact_location, "models", model_id, "artifacts")
     values = {"id": model_id, "experiment_id": experiment.id, "name": name or random_run_name(), "artifact_uri": uri}
@@ -196,16 +187,6 @@ def _set_tags(tx: Tx, model_id: str, tags: dict[str, str]) -> None:
     if changed:
         store.set_tags(tx, model_id, changed)
         tx.emit(LoggedModelTagsSet(model_id, changed))
-
-
-def _active_experiment(tx: Tx, experiment_id: str) -> Any:
-    prepare_default_experiment(tx)
-    row = experiments.shared_experiment(tx, experiment_number(experiment_id))
-    if row is None:
-        raise no_experiment(experiment_id)
-    if row.lifecycle != ACTIVE:
-        raise not_active("experiment", experiment_id)
-    return row
 
 
 def _locked(tx: Tx, model_id: str) -> Any:

@@ -59,7 +59,10 @@ def delete_tag(tx: Tx, run_id: str, key: str) -> None:
 
 
 def note_model(tx: Tx, run_id: str, model_json: str) -> None:
-    """Append a model that a 2.x client logged to the run's tag `mlflow.log-model.history`. Raises NotFound, InvalidInput."""
+    """Append what a 2.x client tells of a model it logged to the tag `mlflow.log-model.history`.
+
+    Raises NotFound, InvalidInput.
+    """
     told = _model_in(model_json)
     row = active_run(tx, run_id, run_store.locked_run)
     known = json.loads(store.tag(tx, run_id, MODEL_HISTORY_TAG) or "[]")
@@ -99,7 +102,7 @@ def _log(
 
 
 def _add_params(tx: Tx, row: Any, params: dict[str, str], refusal: Refusal) -> int:
-    """Keep new parameters, then see whether those that were there have these values: right also beside other writers."""
+    """Keep new parameters, then compare those that were there: right beside other writers, too."""
     added = store.add_params(tx, row.id, row.experiment_id, params)
     kept = store.params_named(tx, row.id, list(params))
     changes = [(key, kept[key], value) for key, value in params.items() if kept[key] != value]

@@ -37,9 +37,7 @@ def create_run(
     run_id = secrets.token_hex(16)
     uri = append_to_uri(experiment.artifact_location, run_id, "artifacts")
     started = tx.now if start_time is None else start_time
-    view = RunView(
-        run_id, experiment.id, run_name, user, "RUNNING", started, None, ACTIVE, uri, _pairs(checked)
-    )
+    view = RunView(run_id, experiment.id, run_name, user, "RUNNING", started, None, ACTIVE, uri, _pairs(checked))
     _insert(tx, view)
     records.set_tags(tx, run_id, experiment.id, checked)
     open_tree(tx, uri, f"run/{run_id}")

@@ -121,9 +121,7 @@ def _unmade_default(tx: Tx) -> ExperimentView:
 
 def experiment_view(row: Any, tags: list[Pair]) -> ExperimentView:
     """An experiment's row as it is shown."""
-    return ExperimentView(
-        row.id, row.name, row.artifact_location, row.lifecycle, row.created_at, row.updated_at, tags
-    )
+    return ExperimentView(row.id, row.name, row.artifact_location, row.lifecycle, row.created_at, row.updated_at, tags)
 
 
 def get_run(tx: Tx, run_id: str) -> RunView:

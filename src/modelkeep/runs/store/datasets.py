@@ -13,9 +13,7 @@ _DATASET_KEY = ["workspace", "experiment_id", "name", "digest"]
 _GIVEN = [column.name for column in datasets.c if column.name != "id"]
 _RUN_HERE = runs.c.workspace == bindparam("workspace")
 
-_INSERT_DATASET = Prepared(
-    upsert(datasets, _DATASET_KEY, []).values({name: bindparam(name) for name in _GIVEN})
-)
+_INSERT_DATASET = Prepared(upsert(datasets, _DATASET_KEY, []).values({name: bindparam(name) for name in _GIVEN}))
 _DATASET_ID = Prepared(select(datasets.c.id).where(*(datasets.c[name] == bindparam(name) for name in _DATASET_KEY)))
 _INSERT_INPUT = Prepared(upsert(dataset_inputs, ["run_id", "dataset_id"], []))
 _SET_MODEL = Prepared(

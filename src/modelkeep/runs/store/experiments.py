@@ -36,9 +36,7 @@ _TAKE_ID = Prepared(
 )
 _LOCK_NAMES = Prepared(select(experiment_counters.c.last_id).where(_COUNTER_HERE).with_for_update())
 _INSERT = Prepared(upsert(experiments, ["workspace", "name"], []))
-_RENAME = Prepared(
-    update(experiments).where(*_THIS).values(name=bindparam("new_name"), updated_at=bindparam("now"))
-)
+_RENAME = Prepared(update(experiments).where(*_THIS).values(name=bindparam("new_name"), updated_at=bindparam("now")))
 _TOUCH = Prepared(update(experiments).where(*_THIS).values(updated_at=bindparam("now")))
 _MARK = Prepared(
     update(experiments)
@@ -138,9 +136,7 @@ def rename(tx: Tx, number: int, name: str) -> None:
 
 def mark(tx: Tx, number: int, expected: str, lifecycle: str) -> bool:
     """Move the experiment from one lifecycle to the other; False if it was not in the expected one."""
-    changed = tx.run(
-        _MARK, workspace=tx.workspace, id=number, expected=expected, new_lifecycle=lifecycle, now=tx.now
-    )
+    changed = tx.run(_MARK, workspace=tx.workspace, id=number, expected=expected, new_lifecycle=lifecycle, now=tx.now)
     return changed == 1
 
 

@@ -60,9 +60,7 @@ _PARAMS_NAMED = Prepared(
         one_of_texts(params.c.key, "keys"),
     )
 )
-_SET_TAG = Prepared(
-    upsert(tags, ["run_id", "key"], ["value"], where=tags.alias("excluded").c.value != tags.c.value)
-)
+_SET_TAG = Prepared(upsert(tags, ["run_id", "key"], ["value"], where=tags.alias("excluded").c.value != tags.c.value))
 _TAG = Prepared(
     select(tags.c.value).where(
         tags.c.workspace == bindparam("workspace"), tags.c.run_id == bindparam("run_id"), tags.c.key == bindparam("key")
@@ -103,11 +101,8 @@ def raise_latest(tx: Tx, experiment_id: int, rows: Sequence[Row]) -> None:
 
 def add_model_points(tx: Tx, rows: Sequence[Row]) -> None:
     """Keep the points that were measured on logged models there as well."""
-    _change(
-        tx,
-        _RAISE_MODEL_POINT,
-        [row | {"dataset_name": row["dataset_name"] or "", "dataset_digest": row["dataset_digest"] or ""} for row in rows],
-    )
+    named = [(row, row["dataset_name"] or "", row["dataset_digest"] or "") for row in rows]
+    _change(tx, _RAISE_MODEL_POINT, [row | {"dataset_name": name, "dataset_digest": d} for row, name, d in named])
 
 
 def known_models(tx: Tx, model_ids: Sequence[str]) -> set[str]:

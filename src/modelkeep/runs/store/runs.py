@@ -62,9 +62,7 @@ def insert_run(tx: Tx, values: dict[str, Any]) -> None:
 
 def update_run(tx: Tx, run_id: str, name: str, status: str, end_time: int | None) -> None:
     """Give a locked run these values."""
-    tx.run(
-        _UPDATE, workspace=tx.workspace, id=run_id, new_name=name, new_status=status, new_end_time=end_time
-    )
+    tx.run(_UPDATE, workspace=tx.workspace, id=run_id, new_name=name, new_status=status, new_end_time=end_time)
 
 
 def mark(tx: Tx, run_id: str, expected: str, lifecycle: str) -> bool:

@@ -1,0 +1,86 @@
+"""Requests and answers about artifacts on MLflow's wire."""
+
+from modelkeep.faces.mlflow.wire import Message
+
+
+class ArtifactPath(Message):
+    """A file or folder by its full path."""
+
+    required = ("artifact_path",)
+    artifact_path: str | None = None
+
+
+class ListArtifacts(Message):
+    """A folder by its full path; absent is the root."""
+
+    path: str | None = None
+
+
+class ListRunArtifacts(Message):
+    """A folder of a run, by its path there."""
+
+    run_id: str | None = None
+    run_uuid: str | None = None
+    path: str | None = None
+    page_token: str | None = None
+
+
+class ListLoggedModelArtifacts(Message):
+    """A folder of a logged model, by its path there."""
+
+    model_id: str | None = None
+    artifact_directory_path: str | None = None
+    page_token: str | None = None
+
+
+class RunFile(Message):
+    """A file of a run."""
+
+    run_id: str | None = None
+    run_uuid: str | None = None
+    path: str | None = None
+
+
+class VersionFile(Message):
+    """A file of a registered version."""
+
+    required = ("name", "version", "path")
+    name: str | None = None
+    version: str | None = None
+    path: str | None = None
+
+
+class LoggedModelFile(Message):
+    """A file of a logged model."""
+
+    required = ("artifact_file_path",)
+    model_id: str | None = None
+    artifact_file_path: str | None = None
+
+
+class UploadRunFile(Message):
+    """A file to be of a run; its bytes are the body."""
+
+    run_uuid: str | None = None
+    path: str | None = None
+
+
+class FileInfo(Message):
+    """A line of a listing."""
+
+    path: str | None = None
+    is_dir: bool | None = None
+    file_size: int | None = None
+
+
+class ListArtifactsAnswer(Message):
+    """A listing by last path parts."""
+
+    files: list[FileInfo] | None = None
+
+
+class ListOwnedArtifactsAnswer(Message):
+    """A listing by paths from a root, and where that root is."""
+
+    root_uri: str | None = None
+    files: list[FileInfo] | None = None

@@ -1,0 +1,1 @@
+"""The SQL of searches: what is searched, and the statements that find a page's rows."""

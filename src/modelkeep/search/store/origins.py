@@ -1,0 +1,70 @@
+"""Where a condition's candidates are found by an index: to count them, and to search among them only."""
+
+from typing import Any
+
+from sqlalchemy import Select, func, literal_column, select, tuple_
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.sql.expression import FromClause
+
+from modelkeep.models.tables import models
+from modelkeep.search.compile import Condition, compare, is_exact, meets, reached
+from modelkeep.search.shape import Shape, Term
+from modelkeep.search.store.targets import VERSIONS, Side, Target, scope_of
+
+# Above this many candidates, walking the wanted order and testing each row is cheaper than sorting all candidates.
+MOST_CANDIDATES = 1000
+
+
+def has_origin(target: Target, shape: Shape) -> bool:
+    """True where an index finds the rows that a condition may hold for."""
+    if not isinstance(shape, Term) or shape.negated or shape.operator == "IS NULL":
+        return False
+    side = target.sides.get(shape.place)
+    if side is not None:
+        return bool(side.scope) and (shape.named or shape.operator in ("=", "IN"))
+    if shape.place not in target.found_by:
+        return False
+    return _through_models(target, shape) or shape.operator in ("=", "IN") or shape.reach in ("start", "start?")
+
+
+def count_of(target: Target, scope: tuple[str, ...], term: Term) -> ColumnElement[int]:
+    """How many candidates a condition has; it counts to one above the most that are worth it."""
+    found = _candidates(target, scope, term, whole=False).with_only_columns(literal_column("1").label("one"))
+    return select(func.count()).select_from(found.limit(literal_column(str(MOST_CANDIDATES + 1))).subquery()).scalar_subquery()
+
+
+def is_among(target: Target, scope: tuple[str, ...], term: Term) -> Condition:
+    """The condition itself, in the form that makes its candidates the only rows looked at."""
+    own = target.ids
+    row: Any = own[0] if len(own) == 1 else tuple_(*own)
+    found: Condition = row.in_(_candidates(target, scope, term, whole=True))
+    return found
+
+
+def _candidates(target: Target, scope: tuple[str, ...], term: Term, *, whole: bool) -> Select[Any]:
+    side = target.sides.get(term.place)
+    if side is not None:
+        return _beside(target, side, scope, term, whole)
+    if _through_models(target, term):
+        return _of_models(target, term)
+    rows = target.rows.alias()
+    column = rows.c[target.attributes[term.place].name]
+    found = reached(column, term, prefixed=False) or [compare(column, term)]
+    if whole and not is_exact(term):
+        found.append(compare(column, term))
+    return select(*(rows.c[name] for name in target.id)).where(*scope_of(rows, scope), *found)
+
+
+def _beside(target: Target, side: Side, scope: tuple[str, ...], term: Term, whole: bool) -> Select[Any]:
+    rows = side.rows.alias()
+    conditions = scope_of(rows, tuple(name for name in scope if name.removesuffix("s") in side.scope))
+    if side.key and term.named:
+        conditions.append(rows.c[side.key] == _key(term))
+    if side.numbers or not term.named:
+        conditions.append(meets(side, rows, term))
+    else:
+        conditions += reached(rows.c[side.value], term, prefixed=True)
+        if whole and not is_exact(term):
+            conditions.append(meets(side, rows, term))
+    link = {ours: theirs for theirs, ours in side.link}
+    return select(*(rows.c[link[name]] for name in target.id if name in link)).where(*conditions)
