@@ -82,6 +82,12 @@ class Peer:
             self._restart()
         return figures(result)
 
+    def send_once(self, requests: list[bytes]) -> None:
+        """Send each request once, one after the other, outside a measurement. Raises RuntimeError on a refusal."""
+        result = load.run(load.Job(self.server.port, self.server.pid, requests, connections=1, count=len(requests)))
+        if result.errors or result.answers != len(requests):
+            raise RuntimeError(f"{result.errors} of {len(requests)} refused, the first: {result.first_error}")
+
     def _restart(self) -> None:
         """A request that outlived its case would work on in the server and burden the next one."""
         if self._server is not None:

@@ -56,6 +56,8 @@ class Settings:
             )
         if self.database and not self.database.startswith(("sqlite:///", "postgresql+psycopg://", "postgresql://")):
             raise BadSetting("--database is sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME.")
+        if self.public_url and not _host_of(self.public_url):
+            raise BadSetting(f"--public-url is http://HOST or https://HOST, not {self.public_url!r}.")
         if self.artifacts and not self.artifacts.startswith("file://"):
             raise BadSetting("--artifacts is file://DIR.")
 
@@ -74,10 +76,19 @@ class Settings:
         """The Host names this server answers to, lower case and without a port."""
         known = {"localhost", "127.0.0.1", "::1", *(name.lower() for name in self.allowed_hosts)}
         if self.public_url:
-            known.add((urlsplit(self.public_url).hostname or "").lower())
+            known.add(_host_of(self.public_url))
         if self.host not in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
             known.add(self.host.lower())
         return frozenset(known)
+
+
+def _host_of(url: str) -> str:
+    """The host of an http or https address, lower case; empty where it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return (parts.hostname or "").lower() if parts.scheme in {"http", "https"} else ""
 
 
 def is_loopback(host: str) -> bool:

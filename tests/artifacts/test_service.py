@@ -34,7 +34,7 @@ class Store:
 
     def put(self, path: str, blob: Blob = A) -> None:
         """Let a path name a blob."""
-        self.write(lambda tx: artifacts.store_file(tx, tuple(path.split("/")), blob))
+        self.write(lambda tx: artifacts.put_file(tx, tuple(path.split("/")), blob))
 
     def delete(self, path: str) -> int:
         """Delete a path."""
@@ -401,7 +401,7 @@ def test_an_undone_change_leaves_nothing(store: Store):
     """If the transaction fails after the file was stored, it was not stored."""
 
     def fail(tx: Tx) -> None:
-        artifacts.store_file(tx, (*ROOT.split("/"), "x"), A)
+        artifacts.put_file(tx, (*ROOT.split("/"), "x"), A)
         raise InvalidInput("no")
 
     with pytest.raises(InvalidInput):

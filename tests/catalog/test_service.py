@@ -1,10 +1,10 @@
 """Reading the registry: latest versions, aliases, pages, and keys in bulk."""
 
 import pytest
-from models.registry import ELSEWHERE, Registry
 
 from modelkeep import catalog, models, promotion
 from modelkeep.core.errors import InvalidInput, NotFound
+from models.registry import ELSEWHERE, Registry
 
 
 def test_the_latest_of_each_stage(registry: Registry) -> None:

@@ -7,7 +7,8 @@ import json
 import os
 import random
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +20,7 @@ from servers import RunningServer
 
 CLIENTS = 8
 SHARED_MODEL = "shared"
+PATIENCE = 60.0
 LARGEST = 2 * 1024 * 1024
 SEED_VARIABLE = "MODELKEEP_TEST_SEED"
 # Bytes that several clients upload at the same time, so that they meet in the store.
@@ -61,13 +63,15 @@ class Line:
 
 
 class Client:
-    """One writer with models and runs of its own; `full` counts the writes that a full disk refused."""
+    """One writer with models and runs of its own; its writes, accepted or refused by a full disk, are counted."""
 
-    def __init__(self, server: RunningServer, oracle: Oracle, name: str, seed: int) -> None:
+    def __init__(self, server: RunningServer, oracle: Oracle, name: str, seed: int, shared: str = SHARED_MODEL) -> None:
+        self.accepted = 0
         self.full = 0
         self._line = Line(server)
         self._oracle = oracle
         self._name = name
+        self._shared = shared
         self._random = random.Random(f"{seed}/{name}")
         self._count = itertools.count(1)
         self._versions: dict[str, list[str]] = {}
@@ -103,7 +107,7 @@ class Client:
     def create_model(self) -> None:
         """A registered model."""
         name = f"{self._name}-{next(self._count)}"
-        if self._change([("model", name)], True, "registered-models/create", name=name):
+        if self._change(("model", name), True, "registered-models/create", name=name):
             self._versions[name] = []
 
     def create_run(self) -> None:
@@ -121,7 +125,7 @@ class Client:
 
     def register_shared(self) -> None:
         """A version of the model that all clients share."""
-        self._register(SHARED_MODEL, ELSEWHERE, None)
+        self._register(self._shared, ELSEWHERE, None)
 
     def register_tree(self) -> None:
         """A version of files that this client has uploaded."""
@@ -129,13 +133,13 @@ class Client:
         files = {path.removeprefix("model/"): sha256 for path, sha256 in self._files[run_id].items()}
         if files:
             source = f"mlflow-artifacts:/{self._runs[run_id]}/model"
-            self._register(self._random.choice([self._model(), SHARED_MODEL]), source, files, run_id=run_id)
+            self._register(self._random.choice([self._model(), self._shared]), source, files, run_id=run_id)
 
     def tag_model(self) -> None:
         """A tag of a model."""
         name, key = self._model(), self._random.choice("abc")
         value = str(next(self._count))
-        self._change([("model_tag", name, key)], value, "registered-models/set-tag", name=name, key=key, value=value)
+        self._change(("model_tag", name, key), value, "registered-models/set-tag", name=name, key=key, value=value)
 
     def tag_version(self) -> None:
         """A tag of a version."""
@@ -143,7 +147,7 @@ class Client:
         if version:
             key, value = self._random.choice("ab"), str(next(self._count))
             cell = ("version_tag", name, version, key)
-            self._change([cell], value, "model-versions/set-tag", name=name, version=version, key=key, value=value)
+            self._change(cell, value, "model-versions/set-tag", name=name, version=version, key=key, value=value)
 
     def set_alias(self) -> None:
         """An alias, at another version than before."""
@@ -151,7 +155,7 @@ class Client:
         if version:
             alias = self._random.choice(["champion", "canary"])
             fields = {"name": name, "alias": alias, "version": version}
-            self._change([("alias", name, alias)], version, "registered-models/alias", **fields)
+            self._change(("alias", name, alias), version, "registered-models/alias", **fields)
 
     def move(self) -> None:
         """A version to another stage; the cell begins where a new version stands."""
@@ -161,7 +165,7 @@ class Client:
             if cell not in self._oracle.cells:
                 self._oracle.cell(cell).known = STAGES[0]
             fields = {"name": name, "version": version, "stage": stage, "archive_existing_versions": False}
-            self._change([cell], stage, "model-versions/transition-stage", **fields)
+            self._change(cell, stage, "model-versions/transition-stage", **fields)
 
     def log_batch(self) -> None:
         """Parameters and metrics in one batch, all with one value."""
@@ -170,7 +174,7 @@ class Client:
         point = {"value": number, "timestamp": 1, "step": 0}
         metrics = [{"key": f"b{number}-m{at}", **point} for at in range(BATCH_METRICS)]
         fields = {"run_id": run_id, "params": params, "metrics": metrics}
-        self._change([("batch", run_id, number)], str(number), "runs/log-batch", **fields)
+        self._change(("batch", run_id, number), str(number), "runs/log-batch", **fields)
 
     def upload(self, data: bytes | None = None) -> None:
         """A file of a run, new or over an earlier one."""
@@ -179,10 +183,8 @@ class Client:
         data = self._bytes() if data is None else data
         sha256 = hashlib.sha256(data).hexdigest()
         full_path = f"{self._runs[run_id]}/{path}"
-        cell = self._oracle.cell(("file", full_path))
-        cell.tried.append(sha256)
         target = "/api/2.0/mlflow-artifacts/artifacts/" + quote(full_path)
-        if self._settled([("file", full_path)], sha256, self._line.call("PUT", target, data, "application/octet-stream")):
+        if self._settle(("file", full_path), sha256, "PUT", target, data, "application/octet-stream"):
             self._files[run_id][path] = sha256
 
     def _register(self, model: str, source: str, files: dict[str, str] | None, **more: str) -> None:
@@ -194,21 +196,19 @@ class Client:
             return
         version = answer["model_version"]["version"]
         wanted.number = int(version)
-        if model != SHARED_MODEL:
+        if model != self._shared:
             self._versions[model].append(version)
 
-    def _change(self, keys: Iterable[Key], value: Any, rpc: str, **fields: Any) -> bool:
-        for key in keys:
-            self._oracle.cell(key).tried.append(value)
-        body = json.dumps(fields).encode()
-        return self._settled(keys, value, self._line.call("POST", "/api/2.0/mlflow/" + rpc, body))
+    def _change(self, key: Key, shown: Any, rpc: str, /, **fields: Any) -> bool:
+        """Send a change after which the cell shows that; whether it was accepted."""
+        return self._settle(key, shown, "POST", "/api/2.0/mlflow/" + rpc, json.dumps(fields).encode())
 
-    def _settled(self, keys: Iterable[Key], value: Any, answer: Answer) -> bool:
-        done = self._accepted(answer) is not None
-        for key in keys:
-            cell = self._oracle.cells[key]
-            cell.tried.remove(value)
-            cell.known = value if done else cell.known
+    def _settle(self, key: Key, shown: Any, *request: Any) -> bool:
+        cell = self._oracle.cell(key)
+        cell.tried.append(shown)
+        done = self._accepted(self._line.call(*request)) is not None
+        cell.tried.remove(shown)
+        cell.known = shown if done else cell.known
         return done
 
     def _post(self, rpc: str, **fields: Any) -> Any | None:
@@ -217,6 +217,7 @@ class Client:
     def _accepted(self, answer: Answer) -> Any | None:
         """The answer's JSON, or None where the disk is full; nothing else may be answered."""
         if answer.status != 507:
+            self.accepted += 1
             return answer.ok()
         answer.refused(507, "RESOURCE_EXHAUSTED", "full")
         self.full += 1
@@ -237,10 +238,14 @@ class Client:
 
 
 class Load:
-    """All clients at work, each in a thread of its own, from the constructor until `stop` or until nobody answers."""
+    """All clients at work, each in a thread of its own, from the constructor until `stop` or until nobody answers.
+
+    `answered` is set at the first answer.
+    """
 
     def __init__(self, server: RunningServer, oracle: Oracle, name: str, seed: int) -> None:
         self.clients = [Client(server, oracle, f"{name}-{at}", seed) for at in range(CLIENTS)]
+        self.answered = threading.Event()
         self._stopping = threading.Event()
         self._threads = ThreadPoolExecutor(CLIENTS)
         self._ends: list[Future[None]] = [self._threads.submit(self._work, client) for client in self.clients]
@@ -249,6 +254,18 @@ class Load:
     def full(self) -> int:
         """How many writes a full disk has refused so far."""
         return sum(client.full for client in self.clients)
+
+    @property
+    def accepted(self) -> int:
+        """How many writes were accepted so far."""
+        return sum(client.accepted for client in self.clients)
+
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        """Let the clients work until then; at once if one of them has ended, for `stop` to tell why."""
+        deadline = time.monotonic() + PATIENCE
+        while not reached() and not any(end.done() for end in self._ends):
+            assert time.monotonic() < deadline, f"{self.accepted} accepted, {self.full} refused"
+            time.sleep(0.01)
 
     def stop(self) -> None:
         """End the clients after the change they are at; raises what any of them was surprised by."""
@@ -263,5 +280,6 @@ class Load:
         try:
             while not self._stopping.is_set():
                 client.step()
+                self.answered.set()
         except NoAnswer:
             return

@@ -20,6 +20,7 @@ def kill_repeatedly(served: Served, kills: int) -> None:
     served.wire.post("registered-models/create", name=SHARED_MODEL).ok()
     for number in range(kills):
         load = Load(served.server, oracle, f"kill{number}", seed)
+        assert load.answered.wait(60)
         time.sleep(moments.uniform(SHORTEST, LONGEST))
         served.server.kill()
         load.stop()

@@ -1,7 +1,6 @@
-"""What must hold of a server's database and folders at any time, also right after a crash: nothing is there by halves."""
+"""What must hold of a server's database and folders at any time, also after a crash: nothing is there by halves."""
 
 import hashlib
-import os
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -65,4 +64,4 @@ class Served:
 
     def leftovers(self) -> list[str]:
         """The names of what is being, or was being, uploaded."""
-        return os.listdir(self.server.data / "staging")
+        return [path.name for path in (self.server.data / "staging").iterdir()]

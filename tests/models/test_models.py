@@ -1,12 +1,12 @@
 """Registered models: creation, names and the numbers under them, retirement and restoring."""
 
 import pytest
-from models.registry import ALICE, Registry, kinds
 
 from modelkeep import catalog, models, promotion
 from modelkeep.core.errors import AlreadyExists, Conflict, InvalidInput, NotFound
 from modelkeep.core.types import Actor, Caller
 from modelkeep.db import Tx
+from models.registry import ALICE, Registry, kinds
 
 PROMPT = [("mlflow.prompt.is_prompt", "true")]
 MONTH_MS = 31 * 24 * 3600 * 1000

@@ -4,13 +4,13 @@ import hashlib
 import json
 
 import pytest
-from models.registry import ELSEWHERE, Registry
 
 from modelkeep import artifacts, catalog, models, runs
 from modelkeep.artifacts import Blob
 from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.core.types import Actor, Caller
 from modelkeep.db import Tx
+from models.registry import ELSEWHERE, Registry
 
 PROMPT = [("mlflow.prompt.is_prompt", "true")]
 ABSENT_MODEL = "m-" + "0" * 32
@@ -58,10 +58,17 @@ def test_files_of_a_run_are_frozen(registry: Registry) -> None:
     upload(registry, uri, "model/added", b"late")
     view = registry.get()
     assert paths(registry, view) == ["MLmodel", "data/weights"]
-    assert (view.origin, view.verified, view.files, view.size) == ("stored", True, 2, len("model/MLmodelmodel/data/weights"))
+    assert (view.origin, view.verified, view.files, view.size) == (
+        "stored",
+        True,
+        2,
+        len("model/MLmodelmodel/data/weights"),
+    )
     assert view.download_uri == f"mlflow-artifacts:/registered/{view.model_id}/1"
     segments = artifacts.stored_segments(view.download_uri)
-    assert registry.see(artifacts.find_file, [*segments, "MLmodel"]).sha256 == hashlib.sha256(b"model/MLmodel").hexdigest()
+    assert (
+        registry.see(artifacts.find_file, [*segments, "MLmodel"]).sha256 == hashlib.sha256(b"model/MLmodel").hexdigest()
+    )
 
 
 def test_the_digest_is_a_tag(registry: Registry) -> None:

@@ -55,7 +55,9 @@ def test_the_last_of_repeated_tags_wins() -> None:
     assert rules.tags_of([("k", "1"), ("k", "2")]) == {"k": "2"}
 
 
-@pytest.mark.parametrize(("tags", "expected"), [({rules.IS_PROMPT: "true"}, True), ({rules.IS_PROMPT: "false"}, False), ({}, False)])
+@pytest.mark.parametrize(
+    ("tags", "expected"), [({rules.IS_PROMPT: "true"}, True), ({rules.IS_PROMPT: "false"}, False), ({}, False)]
+)
 def test_a_prompt_is_told_by_its_tag(tags: dict[str, str], expected: bool) -> None:
     """Only the value true makes a prompt."""
     assert rules.is_prompt(tags) is expected
@@ -66,8 +68,16 @@ def test_a_prompt_is_told_by_its_tag(tags: dict[str, str], expected: bool) -> No
     [
         ("model", "model", "Registered Model (name=x) already exists."),
         ("prompt", "prompt", "Prompt (name=x) already exists."),
-        ("model", "prompt", "Tried to create a registered model with name 'x', but the name is already taken by a prompt."),
-        ("prompt", "model", "Tried to create a prompt with name 'x', but the name is already taken by a registered model."),
+        (
+            "model",
+            "prompt",
+            "Tried to create a registered model with name 'x', but the name is already taken by a prompt.",
+        ),
+        (
+            "prompt",
+            "model",
+            "Tried to create a prompt with name 'x', but the name is already taken by a registered model.",
+        ),
     ],
 )
 def test_the_text_for_a_taken_name(kind: str, taken_by: str, text: str) -> None:

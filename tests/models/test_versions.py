@@ -1,11 +1,11 @@
 """Model versions: numbers, records, tags, retirement, and the races for them."""
 
 import pytest
-from models.registry import ELSEWHERE, Registry, kinds
 
 from modelkeep import catalog, models, promotion
 from modelkeep.core.errors import Conflict, InvalidInput, NotFound
 from modelkeep.db import Tx
+from models.registry import ELSEWHERE, Registry, kinds
 
 HUGE = 10**30
 ABSENT = [

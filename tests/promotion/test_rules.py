@@ -12,7 +12,7 @@ def test_a_stage_is_read_in_any_case(given: str, stage: str) -> None:
     assert rules.canonical_stage(given) == stage
 
 
-@pytest.mark.parametrize("given", ["", "Nowhere", "Production ", "ſtaging"])
+@pytest.mark.parametrize("given", ["", "Nowhere", "Production ", "\u017ftaging"])
 def test_other_words_are_no_stages(given: str) -> None:
     """There are four stages, and the refusal lists them."""
     with pytest.raises(InvalidInput, match="Value must be one of None, Staging, Production, Archived"):
@@ -32,7 +32,9 @@ def test_a_word_is_an_alias(alias: str) -> None:
     rules.check_new_alias(alias)
 
 
-@pytest.mark.parametrize("alias", ["", "a b", "a.b", "a/b", "a\n", "x" * 256, "a\x00", "latest", "LATEST", "v1", "V007"])
+@pytest.mark.parametrize(
+    "alias", ["", "a b", "a.b", "a/b", "a\n", "x" * 256, "a\x00", "latest", "LATEST", "v1", "V007"]
+)
 def test_other_words_are_no_aliases(alias: str) -> None:
     """Nothing that could be mistaken for something else becomes an alias."""
     with pytest.raises(InvalidInput):

@@ -1,11 +1,11 @@
 """Moving versions and pointing aliases, alone and all at once."""
 
 import pytest
-from models.registry import Registry, kinds
 
 from modelkeep import catalog, models, promotion
 from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.db import Tx
+from models.registry import Registry, kinds
 
 
 def stages(registry: Registry) -> dict[int, str | None]:
@@ -58,7 +58,9 @@ def test_a_refused_move_changes_nothing(registry: Registry) -> None:
     refused = [(1, "Nowhere", False, InvalidInput), (1, "None", True, InvalidInput), (2, "Production", True, NotFound)]
     for number, stage, archive, error in refused:
         with pytest.raises(error):
-            registry.do(lambda tx, n=number, s=stage, a=archive: promotion.move(later(tx), "iris", n, s, archive_existing=a))
+            registry.do(
+                lambda tx, n=number, s=stage, a=archive: promotion.move(later(tx), "iris", n, s, archive_existing=a)
+            )
     assert stages(registry) == {1: "Production"}
     assert registry.see(catalog.get_model, "iris").updated_at == moved
 

@@ -18,6 +18,7 @@ METHODS = ["GET", "HEAD", "PUT", "DELETE"]
 FAMILIES = ["artifacts", "mpu/create", "mpu/complete", "mpu/abort", "presigned"]
 IN_PATH = [route for route in ROUTES if route.in_path and "mlflow-artifacts" not in route.path]
 IN_FIELDS = [route for route in ROUTES if route.texts]
+ONCE = [route for route in IN_FIELDS if route.method != "HEAD" and not route.path.startswith("/ajax-api/2.0/mlflow/")]
 # What no request line can hold: sent as it is, it would be another request.
 UNSENDABLE = {*b" \t\r\n\0"}
 SECRET_FILES = ["modelkeep.db", "modelkeep.db-wal", "modelkeep.db-shm", "modelkeep.db.lock", "staging", "sha256", "canary.txt"]
@@ -129,23 +130,23 @@ def hostile_calls(route: Route, values: dict[str, str], texts: list[str]) -> Ite
             yield route.call(values | {field: value})
 
 
-def attack_fields(place: Place, texts: list[str]) -> None:
-    """Send the texts to every field of query and body of every operation."""
+def attack_fields(place: Place, attacked: list[Route], texts: list[str]) -> None:
+    """Send the texts to every field of query and body of these routes."""
     with place.raw as raw:
-        for route in IN_FIELDS:
+        for route in attacked:
             for method, target, body in hostile_calls(route, place.spare, texts):
                 check_harmless(raw.json(method, target, body), (str(route), target[:200], body[:200]))
 
 
 def test_PT_01_hostile_names_in_fields_do_no_harm(place: Place) -> None:
     """Hostile texts in every text field of every operation are refused or kept as the texts that they are."""
-    attack_fields(place, SOME_HOSTILE[::2])
+    attack_fields(place, ONCE, SOME_HOSTILE[::2])
 
 
 @pytest.mark.slow
 def test_PT_01_the_whole_table_in_every_field_does_no_harm(place: Place) -> None:
     """All hostile texts in every text field of every operation are refused or kept as the texts that they are."""
-    attack_fields(place, HOSTILE_PATHS)
+    attack_fields(place, IN_FIELDS, HOSTILE_PATHS)
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ from modelkeep.artifacts.service import (
     manifest_files,
     open_tree,
     publish,
-    store_file,
+    put_file,
     stored_segments,
 )
 from modelkeep.artifacts.transfer import FileBody, open_file, receive
@@ -79,8 +79,8 @@ __all__ = [
     "parse_path",
     "parse_source",
     "publish",
+    "put_file",
     "receive",
     "shown",
-    "store_file",
     "stored_segments",
 ]

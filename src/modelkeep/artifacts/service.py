@@ -146,7 +146,7 @@ def check_writable(tx: Tx, segments: Sequence[str]) -> None:
     _checked_tree(tx, segments, store.tree_at(tx, _roots(tx, segments)))
 
 
-def store_file(tx: Tx, segments: Sequence[str], blob: Blob) -> None:
+def put_file(tx: Tx, segments: Sequence[str], blob: Blob) -> None:
     """Let a path of a run's or logged model's tree name a blob that the store holds; an earlier file is replaced.
 
     Raises NotFound where no tree is, and Conflict in a registered version, or where a file would be a folder too.

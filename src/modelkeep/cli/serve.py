@@ -75,12 +75,17 @@ class GracefulServer(uvicorn.Server):
         """Handle the two signals here and do not raise them again afterwards, so that the exit code is 0."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self.end)
         try:
             yield
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+    def end(self) -> None:
+        """Begin to drain at the first signal, of either kind, and stop draining at the second."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -10,7 +10,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import Boolean, TypeEngine
 
-SQLITE: Dialect = sqlite.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+SQLITE: Dialect = sqlite.dialect(paramstyle="qmark")  # type: ignore[no-untyped-call]
 POSTGRESQL: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]
 
 # The longest prefix of a tag or parameter value that an index holds: PostgreSQL refuses index rows over 2,700 bytes.

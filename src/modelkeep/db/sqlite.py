@@ -62,8 +62,8 @@ class SqliteDatabase:
         self._listeners = listeners
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock_file = lock(path)
+        _make_private(path)
         self._writer = connect(str(path))
-        path.chmod(0o600)
         self._quick = connect(str(path))
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
@@ -177,6 +177,12 @@ class SqliteDatabase:
                 raise StorageFull("The disk is full; nothing was written.") from error
             cursor.execute("ROLLBACK TO unit")
             cursor.execute("RELEASE unit")
+
+
+def _make_private(path: Path) -> None:
+    """Close the database file to others before it is opened: its log and shared memory are made with the same mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
 
 
 def _answer(group: list[Job]) -> None:

@@ -41,11 +41,8 @@ class Guard:
         return known
 
     def _is_our_origin(self, origin: bytes) -> bool:
-        try:
-            parts = urlsplit(origin.decode("ascii"))
-            return parts.scheme in {"http", "https"} and (parts.hostname or "") in self._hosts
-        except ValueError:
-            return False
+        scheme, _, host = origin.partition(b"://")
+        return scheme in {b"http", b"https"} and name_of(host) in self._hosts
 
 
 def name_of(host: bytes) -> str:
@@ -59,6 +56,11 @@ def name_of(host: bytes) -> str:
 
 
 def check_body(body: bytes) -> None:
-    """`InvalidInput` for JSON with a NUL in a text, which PostgreSQL cannot store and no name needs."""
+    """`InvalidInput` for a body that is not UTF-8, or is JSON with a NUL in a text, which PostgreSQL cannot store."""
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(f"Bad Request. The body is not valid JSON: {error.reason}.") from error
     if b"\\u0000" in body and _ESCAPED_NUL.search(body):
-        raise InvalidInput("The body holds a NUL character, which cannot be stored.")
+        raise InvalidInput("Bad Request. The body holds a NUL character, which cannot be stored.")

@@ -94,7 +94,7 @@ class ServerInfo(msgspec.Struct):
     """What MLflow's newer clients ask first."""
 
     store_type: str = "SqlStore"
-    workspaces_enabled: bool = False
+    workspaces_enabled: bool = True
     multipart_uploads_enabled: bool = False
     multipart_downloads_enabled: bool = False
 

@@ -22,6 +22,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("modelkeep")
 _READ_METHODS = {"GET", "HEAD"}
+_TOO_LARGE = 413
 _NOBODY = Actor("", "public")
 # On every answer: nothing here is a page, so nothing may be run, framed, sniffed or kept.
 COMMON_HEADERS = [
@@ -193,6 +194,9 @@ async def _send(send: Send, request: _Request, reply: Reply) -> None:
     named = {name for name, _ in reply.headers}
     headers = [*reply.headers, *(pair for pair in COMMON_HEADERS if pair[0] not in named)]
     headers.append((b"x-request-id", request.id.encode()))
+    if reply.status == _TOO_LARGE:
+        # The rest of such a body would be read and thrown away for as long as the client cares to send it.
+        headers.append((b"connection", b"close"))
     if b"content-length" not in named:
         headers.append((b"content-length", str(size).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

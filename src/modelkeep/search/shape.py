@@ -72,6 +72,16 @@ class Filter:
             and term.operator != "IS NULL"
         )
 
+    def compares(self, place: str) -> bool:
+        """True where some condition is about such keys."""
+        return any(_compares(term, place) for term in self.terms)
+
+
+def _compares(shape: Shape, place: str) -> bool:
+    if isinstance(shape, Term):
+        return shape.place == place
+    return any(_compares(part, place) for part in shape.parts)
+
 
 def take_apart(expr: Expr | None) -> Filter:
     """A filter's shape and its values; what must hold in any case comes as separate terms."""

@@ -65,7 +65,7 @@ def start(data: Path, database: str | None) -> Served:
 
 def wait_until_healthy(url: str, process: subprocess.Popen[bytes], data: Path) -> None:
     """Return once GET /health is 200; fail with the server's own words when it ends or never answers."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(url + "/health", timeout=5) as reply:

@@ -35,7 +35,7 @@ def test_metrics_of_a_run_are_linked_to_its_model(client: MlflowClient, trained:
 def test_search_finds_models_by_name_parameter_and_metric(client: MlflowClient, trained: Trained):
     """search_logged_models filters by attributes, parameters and metrics and orders by a metric."""
     for name, score in (("one", 0.1), ("two", 0.2)):
-        model = mlflow.create_external_model(name=name, params={"size": name}, model_type="agent")
+        model = mlflow.create_external_model(name=name, params={"size": name}, model_type="hosted")
         mlflow.log_metric("score", score, model_id=model.model_id)
 
     def found(**asked: Any) -> list[str]:
@@ -44,7 +44,7 @@ def test_search_finds_models_by_name_parameter_and_metric(client: MlflowClient, 
     assert found(filter_string="name = 'one' AND params.size = 'one'") == ["one"]
     assert found(filter_string="metrics.score > 0.15") == ["two"]
     assert found(order_by=[{"field_name": "metrics.score", "ascending": True}]) == ["one", "two"]
-    assert found(filter_string="model_type = 'agent'", max_results=1) == ["two"]
+    assert found(filter_string="model_type = 'hosted'", max_results=1) == ["two"]
 
 
 def test_search_gives_a_table(client: MlflowClient):

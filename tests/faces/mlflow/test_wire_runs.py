@@ -160,6 +160,34 @@ def test_the_history_keeps_every_distinct_point(wire: Wire, build: Build):
     assert sorted(point["value"] for point in history) == [0.1, 0.2]
 
 
+def test_a_history_comes_in_pages(wire: Wire, build: Build):
+    """Page tokens lead through the whole history, in order."""
+    run = build.run()
+    points = [{"key": "m", "value": float(step), "timestamp": step, "step": step} for step in range(5)]
+    wire.post("runs/log-batch", run_id=run, metrics=points).ok()
+    seen, asked = [], {"run_id": run, "metric_key": "m", "max_results": 2}
+    while asked.get("page_token") != "":
+        page = wire.get("metrics/get-history", **asked).ok()
+        seen += [point["step"] for point in page["metrics"]]
+        asked["page_token"] = page.get("next_page_token", "")
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_the_history_of_an_unlogged_metric_is_empty(wire: Wire, build: Build):
+    """A metric that was never logged has no points, which is no error."""
+    assert wire.get("metrics/get-history", run_id=build.run(), metric_key="m", max_results=5).ok() == {}
+
+
+def test_histories_of_several_runs_come_together(wire: Wire, build: Build):
+    """The call of comparison charts gives the points of one metric of many runs."""
+    runs = [build.run(), build.run()]
+    for run in runs:
+        wire.post("runs/log-metric", run_id=run, key="m", value=1, timestamp=1).ok()
+    charts = wire.under("/ajax-api/2.0/mlflow/")
+    found = charts.get("metrics/get-history-bulk", run_id=runs, metric_key="m", max_results=10).ok()
+    assert {point["run_id"] for point in found["metrics"]} == set(runs)
+
+
 @pytest.mark.beyond_mlflow
 def test_a_history_without_a_limit_is_whole(wire: Wire, build: Build):
     """No limit means everything, where MLflow answers an empty page."""

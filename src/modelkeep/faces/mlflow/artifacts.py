@@ -11,9 +11,9 @@ from modelkeep.artifacts import (
     folder_segments,
     list_folder,
     parse_path,
+    put_file,
     receive,
     shown,
-    store_file,
 )
 from modelkeep.core.errors import InvalidInput, NotFound, NotOffered
 from modelkeep.db import Tx
@@ -135,7 +135,7 @@ async def _store(
     app, caller = exchange.app, exchange.caller
     await app.read_quickly(caller, lambda tx: check_writable(tx, segments))
     blob = await receive(app.blobs, chunks, declared)
-    await app.write(caller, lambda tx: store_file(tx, segments, blob))
+    await app.write(caller, lambda tx: put_file(tx, segments, blob))
 
 
 def _declared(exchange: Exchange) -> int | None:

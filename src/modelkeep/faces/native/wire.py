@@ -109,9 +109,13 @@ def read_cursor(text: str, *kinds: type) -> list[Any]:
         raise _bad_cursor() from error
     if not isinstance(last, list) or [type(member) for member in last] != list(kinds):
         raise _bad_cursor()
-    if any(isinstance(member, int) and abs(member) > _LARGEST for member in last) or "\x00" in str(last):
+    if not all(map(_is_storable, last)):
         raise _bad_cursor()
     return last
+
+
+def _is_storable(member: str | int) -> bool:
+    return abs(member) <= _LARGEST if isinstance(member, int) else "\x00" not in member
 
 
 def _bad_cursor() -> InvalidInput:

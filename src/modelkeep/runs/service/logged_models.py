@@ -95,12 +95,12 @@ def create_logged_model(
 
 def logged_model_head(tx: Tx, model_id: str) -> Any | None:
     """The logged model's own row, deleted or not; None if there is none."""
-    return store.logged_model(tx, model_id)
+    return store.logged_model(tx, model_id) if "\x00" not in model_id else None
 
 
 def get_logged_model(tx: Tx, model_id: str, *, allow_deleted: bool = False) -> LoggedModelView:
     """A logged model. Raises NotFound, also for a deleted one unless these are allowed."""
-    found = load_logged_models(tx, [model_id])
+    found = load_logged_models(tx, [model_id]) if "\x00" not in model_id else []
     if not found or (found[0].deleted_at is not None and not allow_deleted):
         raise _no_model(model_id)
     return found[0]
@@ -142,7 +142,7 @@ def set_logged_model_tags(tx: Tx, model_id: str, tags: Sequence[Entry]) -> None:
 def delete_logged_model_tag(tx: Tx, model_id: str, key: str) -> None:
     """Delete a tag. Raises NotFound, also if there is no such tag."""
     _locked(tx, model_id)
-    if not store.delete_tag(tx, model_id, key):
+    if "\x00" in key or not store.delete_tag(tx, model_id, key):
         raise NotFound(f"No tag with key {key!r} found for model with ID {model_id!r}.", "tag_key")
     tx.emit(LoggedModelTagDeleted(model_id, key))
 
@@ -190,7 +190,7 @@ def _set_tags(tx: Tx, model_id: str, tags: dict[str, str]) -> None:
 
 
 def _locked(tx: Tx, model_id: str) -> Any:
-    row = store.locked_model(tx, model_id)
+    row = store.locked_model(tx, model_id) if "\x00" not in model_id else None
     if row is None:
         raise _no_model(model_id)
     return row

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Select, func, literal_column, select, tuple_
+from sqlalchemy import Select, bindparam, func, literal_column, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
-from sqlalchemy.sql.expression import FromClause
 
+from modelkeep.db.dialect import integer
 from modelkeep.models.tables import models
 from modelkeep.search.compile import Condition, compare, is_exact, meets, reached
 from modelkeep.search.shape import Shape, Term
@@ -29,8 +29,10 @@ def has_origin(target: Target, shape: Shape) -> bool:
 
 def count_of(target: Target, scope: tuple[str, ...], term: Term) -> ColumnElement[int]:
     """How many candidates a condition has; it counts to one above the most that are worth it."""
-    found = _candidates(target, scope, term, whole=False).with_only_columns(literal_column("1").label("one"))
-    return select(func.count()).select_from(found.limit(literal_column(str(MOST_CANDIDATES + 1))).subquery()).scalar_subquery()
+    one: ColumnElement[int] = literal_column("1", integer())
+    found = _candidates(target, scope, term, whole=False).with_only_columns(one.label("one"))
+    some = found.limit(literal_column(str(MOST_CANDIDATES + 1))).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
 
 
 def is_among(target: Target, scope: tuple[str, ...], term: Term) -> Condition:
@@ -59,7 +61,7 @@ def _beside(target: Target, side: Side, scope: tuple[str, ...], term: Term, whol
     rows = side.rows.alias()
     conditions = scope_of(rows, tuple(name for name in scope if name.removesuffix("s") in side.scope))
     if side.key and term.named:
-        conditions.append(rows.c[side.key] == _key(term))
+        conditions.append(rows.c[side.key] == bindparam(f"k{term.slot}"))
     if side.numbers or not term.named:
         conditions.append(meets(side, rows, term))
     else:
@@ -68,3 +70,20 @@ def _beside(target: Target, side: Side, scope: tuple[str, ...], term: Term, whol
             conditions.append(meets(side, rows, term))
     link = {ours: theirs for theirs, ours in side.link}
     return select(*(rows.c[link[name]] for name in target.id if name in link)).where(*conditions)
+
+
+def _through_models(target: Target, term: Term) -> bool:
+    """Names of versions are found by looking at the models, which are few beside their versions."""
+    return target is VERSIONS and term.place == "name"
+
+
+def _of_models(target: Target, term: Term) -> Select[Any]:
+    owner, rows = models.alias(), target.rows.alias()
+    found = reached(owner.c.name, term, prefixed=False)
+    if not is_exact(term):
+        found.append(compare(owner.c.name, term))
+    return (
+        select(rows.c.model_id, rows.c.version)
+        .join_from(owner, rows, rows.c.model_id == owner.c.id)
+        .where(owner.c.workspace == bindparam("workspace"), owner.c.retired_at.is_(None), *found)
+    )

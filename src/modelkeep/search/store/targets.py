@@ -69,12 +69,15 @@ class Target:
 
 def scope_of(rows: FromClause, scope: tuple[str, ...]) -> list[ColumnElement[bool]]:
     """The conditions that keep rows inside the search's workspace and experiments."""
-    known = {
-        "workspace": lambda: rows.c.workspace == bindparam("workspace"),
-        "experiment": lambda: rows.c.experiment_id == bindparam("experiment"),
-        "experiments": lambda: one_of_integers(rows.c.experiment_id, "experiments"),
-    }
-    return [known[name]() for name in scope]
+    return [_bound_to(rows, name) for name in scope]
+
+
+def _bound_to(rows: FromClause, name: str) -> ColumnElement[bool]:
+    if name == "workspace":
+        return rows.c.workspace == bindparam("workspace")
+    if name == "experiment":
+        return rows.c.experiment_id == bindparam("experiment")
+    return one_of_integers(rows.c.experiment_id, "experiments")
 
 
 _uses = (
@@ -138,7 +141,7 @@ EXPERIMENTS = Target(
     bounds={"lifecycle": experiments.c.lifecycle == bindparam("lifecycle")},
 )
 
-_as_text = cast(experiments.c.id, text())
+_as_text: ColumnElement[str] = cast(experiments.c.id, text())
 
 # Attributes that filters compare in another form than the one they are ordered in.
 COMPARED_AS: Mapping[ColumnElement[Any], ColumnElement[Any]] = {experiments.c.id: _as_text}

@@ -1,0 +1,143 @@
+"""The server dies, or the disk fails, at each single system call that makes an upload and a registration durable."""
+
+import hashlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faults.load import Client, NoAnswer
+from faults.oracle import Oracle
+from faults.traced import QUICK_WHERE_IT_CAN, Call, MortalServer, calls, traced
+from faults.whole import Served
+
+FSYNC_FAILED = 70
+KILLED = -9
+MOST = 200
+# What makes bytes and rows durable, and at how many of each the story below is interrupted at least.
+DURABLE = {
+    "fsync": 4,
+    "fdatasync": 4,
+    "linkat,link": 1,
+    "unlinkat,unlink": 1,
+    "mkdirat,mkdir": 2,
+    "pwrite64": 8,
+    "write": 4,
+}
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """A started server on SQLite that may end by itself."""
+    server = MortalServer(tmp_path / "data")
+    yield Served(server, f"sqlite:///{tmp_path / 'data' / 'modelkeep.db'}")
+    server.kill()
+
+
+def tell_story(client: Client) -> None:
+    """A model, a run with files, one of them over another, versions of it, a tag, an alias, a stage, metrics."""
+    client.create_model()
+    client.create_run()
+    for content in (b"", b"first", b"x" * 100_000):
+        client.upload(content)
+    client.register_tree()
+    client.upload(b"second")
+    client.register_tree()
+    for change in (client.tag_model, client.tag_version, client.set_alias, client.move, client.log_batch):
+        change()
+
+
+def ends_in(served: Served, oracle: Oracle, trace: Path, name: str, fault: str) -> int | None:
+    """Tell a story with a fault; the exit code if it ended the server, None if the fault did not happen."""
+    server = served.server
+    assert isinstance(server, MortalServer)
+    client = Client(server, oracle, name, 0, shared="story")
+    with traced(server, trace, "-e", f"trace={fault.partition(':')[0]}", "-e", f"inject={fault}"):
+        try:
+            tell_story(client)
+        except NoAnswer:
+            return server.exit_code()
+        finally:
+            client.close()
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("call", DURABLE)
+def test_a_kill_at_any_single_call_loses_nothing_acknowledged(served: Served, tmp_path: Path, call: str) -> None:
+    """Killed at the n-th such call of any thread, for every n until none is left, it keeps what it acknowledged."""
+    oracle = Oracle(0)
+    served.wire.post("registered-models/create", name="story").ok()
+    for number in itertools.count(1):
+        assert number < MOST
+        code = ends_in(served, oracle, tmp_path / "trace", f"kill{number}", f"{call}:signal=KILL:when={number}")
+        if code is None:
+            break
+        assert code == KILLED
+        served.server.start()
+        served.assert_whole()
+        oracle.compare(served.wire)
+    oracle.compare_all(served.wire)
+    served.assert_bytes()
+    print(f"{call}: killed at {number - 1} of them")
+    assert number > DURABLE[call]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("call", ["fsync", "fdatasync"])
+def test_a_failed_fsync_ends_the_server(served: Served, tmp_path: Path, call: str) -> None:
+    """When the n-th fsync answers EIO, the server ends with code 70 and has acknowledged nothing of it."""
+    oracle = Oracle(0)
+    served.wire.post("registered-models/create", name="story").ok()
+    for number in (1, 2, 3, 4):
+        code = ends_in(served, oracle, tmp_path / "trace", f"eio{number}", f"{call}:error=EIO:when={number}")
+        assert code == FSYNC_FAILED
+        assert "durable" in served.server.log or "fsync failed" in served.server.log
+        served.server.start()
+        served.assert_whole()
+        oracle.compare(served.wire)
+    oracle.compare_all(served.wire)
+
+
+class TestOrder:
+    """What is durable before what, read from the system calls of one upload."""
+
+    pytestmark = QUICK_WHERE_IT_CAN
+    WATCHED = "trace=fsync,fdatasync,link,linkat,rename,renameat,renameat2,pwrite64,write,writev,sendto,sendmsg"
+    CONTENT = b"bytes that are to survive"
+    SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+    def test_bytes_then_name_then_row_then_answer(self, served: Served, tmp_path: Path) -> None:
+        """File synced, linked to its name, folder synced, row in the log, log synced, answer: in this order."""
+        wire, trace = served.wire, tmp_path / "trace"
+        info = wire.post("runs/create", experiment_id="0").ok()["run"]["info"]
+        with traced(served.server, trace, "-e", self.WATCHED):
+            wire.put_file(f"0/{info['run_id']}/artifacts/file", self.CONTENT).ok()
+        made = calls(trace)
+        steps = [
+            self.place(made, ("fsync",), "/staging/"),
+            self.place(made, ("link", "linkat", "rename", "renameat", "renameat2"), self.SHA256),
+            self.place(made, ("fsync",), f"/sha256/{self.SHA256[:2]}/{self.SHA256[2:4]}>"),
+            self.place(made, ("pwrite64",), "modelkeep.db-wal>"),
+            self.last_place(made, ("fsync", "fdatasync"), "modelkeep.db-wal>"),
+            self.place(made, ("write", "writev", "sendto", "sendmsg"), "HTTP/1.1 200"),
+        ]
+        assert steps == sorted(steps), [made[step] for step in steps]
+
+    def place(self, made: list[Call], names: tuple[str, ...], text: str) -> int:
+        """Where the first such call stands, which must have worked."""
+        return self.places(made, names, text)[0]
+
+    def last_place(self, made: list[Call], names: tuple[str, ...], text: str) -> int:
+        """Where the last such call stands."""
+        return self.places(made, names, text)[-1]
+
+    def places(self, made: list[Call], names: tuple[str, ...], text: str) -> list[int]:
+        """Where such calls stand: at least one, and none that failed."""
+        found = [place for place, call in enumerate(made) if call.name in names and text in call.arguments]
+        assert found, f"no {'/'.join(names)} with {text} among {made}"
+        assert all(not made[place].result.startswith("-") for place in found)
+        return found
