@@ -8,7 +8,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from servers import RunningServer
 CLIENTS = 8
 SHARED_MODEL = "shared"
 PATIENCE = 60.0
+FULL = {507: "RESOURCE_EXHAUSTED"}
 LARGEST = 2 * 1024 * 1024
 SEED_VARIABLE = "MODELKEEP_TEST_SEED"
 # Bytes that several clients upload at the same time, so that they meet in the store.
@@ -63,11 +64,22 @@ class Line:
 
 
 class Client:
-    """One writer with models and runs of its own; its writes, accepted or refused by a full disk, are counted."""
+    """One writer with models and runs of its own; its writes are counted, the refused ones apart.
 
-    def __init__(self, server: RunningServer, oracle: Oracle, name: str, seed: int, shared: str = SHARED_MODEL) -> None:
+    `refusals` are the statuses with which a write may be refused, and the code of each."""
+
+    def __init__(
+        self,
+        server: RunningServer,
+        oracle: Oracle,
+        name: str,
+        seed: int,
+        shared: str = SHARED_MODEL,
+        refusals: Mapping[int, str] = FULL,
+    ) -> None:
         self.accepted = 0
-        self.full = 0
+        self.refused = 0
+        self._refusals = refusals
         self._line = Line(server)
         self._oracle = oracle
         self._name = name
@@ -215,13 +227,13 @@ class Client:
         return self._accepted(self._line.call("POST", "/api/2.0/mlflow/" + rpc, json.dumps(fields).encode()))
 
     def _accepted(self, answer: Answer) -> Any | None:
-        """The answer's JSON, or None where the disk is full; nothing else may be answered."""
-        if answer.status != 507:
-            self.accepted += 1
-            return answer.ok()
-        answer.refused(507, "RESOURCE_EXHAUSTED", "full")
-        self.full += 1
-        return None
+        """The answer's JSON, or None for one of the expected refusals; nothing else may be answered."""
+        if answer.status in self._refusals:
+            answer.refused(answer.status, self._refusals[answer.status])
+            self.refused += 1
+            return None
+        self.accepted += 1
+        return answer.ok()
 
     def _model(self) -> str:
         return self._random.choice(list(self._versions))
@@ -251,9 +263,9 @@ class Load:
         self._ends: list[Future[None]] = [self._threads.submit(self._work, client) for client in self.clients]
 
     @property
-    def full(self) -> int:
-        """How many writes a full disk has refused so far."""
-        return sum(client.full for client in self.clients)
+    def refused(self) -> int:
+        """How many writes were refused so far."""
+        return sum(client.refused for client in self.clients)
 
     @property
     def accepted(self) -> int:
@@ -264,7 +276,7 @@ class Load:
         """Let the clients work until then; at once if one of them has ended, for `stop` to tell why."""
         deadline = time.monotonic() + PATIENCE
         while not reached() and not any(end.done() for end in self._ends):
-            assert time.monotonic() < deadline, f"{self.accepted} accepted, {self.full} refused"
+            assert time.monotonic() < deadline, f"{self.accepted} accepted, {self.refused} refused"
             time.sleep(0.01)
 
     def stop(self) -> None:

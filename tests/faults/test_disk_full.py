@@ -126,7 +126,7 @@ def test_a_disk_that_fills_under_load_loses_nothing(disk: Path, small: Served) -
         load = Load(small.server, oracle, f"full{number}", seed)
         assert load.answered.wait(60)
         ballast = fill(disk, 200_000)
-        load.wait_until(lambda load=load: load.full >= 40)
+        load.wait_until(lambda load=load: load.refused >= 40)
         ballast.unlink()
         load.wait_until(lambda load=load, before=load.accepted: load.accepted > before + 40)
         load.stop()

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,17 @@ DURABLE = {
     "write": 4,
 }
 
+# What may fail without the end of the process, how it is refused, and by which error.
+FAILURES = [
+    ("pwrite64", "ENOSPC"),
+    ("pwrite64", "EIO"),
+    ("pread64", "EIO"),
+    ("linkat,link", "ENOSPC"),
+    ("mkdirat,mkdir", "ENOSPC"),
+    ("openat", "EMFILE"),
+]
+REFUSALS = {503: "TEMPORARILY_UNAVAILABLE", 507: "RESOURCE_EXHAUSTED"}
+
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
@@ -39,10 +51,15 @@ def tell_story(client: Client) -> None:
     """A model, a run with files, one of them over another, versions of it, a tag, an alias, a stage, metrics."""
     client.create_model()
     client.create_run()
-    for content in (b"", b"first", b"x" * 100_000):
-        client.upload(content)
+    go_on(client)
+
+
+def go_on(client: Client) -> None:
+    """What follows once there are a model and a run."""
+    for size in (0, 10, 100_000):
+        client.upload(os.urandom(size))
     client.register_tree()
-    client.upload(b"second")
+    client.upload(os.urandom(20))
     client.register_tree()
     for change in (client.tag_model, client.tag_version, client.set_alias, client.move, client.log_batch):
         change()
@@ -100,6 +117,31 @@ def test_a_failed_fsync_ends_the_server(served: Served, tmp_path: Path, call: st
         served.assert_whole()
         oracle.compare(served.wire)
     oracle.compare_all(served.wire)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("call", "error"), FAILURES)
+def test_a_call_that_fails_once_refuses_one_write(served: Served, tmp_path: Path, call: str, error: str) -> None:
+    """When the n-th such call fails, a write is refused with 507 or 503, all others are kept, and the server lives."""
+    oracle = Oracle(0)
+    served.wire.post("registered-models/create", name="story").ok()
+    client = Client(served.server, oracle, "failure", 0, shared="story", refusals=REFUSALS)
+    tell_story(client)
+    for number in (1, 2, 3, 4, 6, 9):
+        refused = client.refused
+        fault = f"inject={call}:error={error}:when={number}"
+        with traced(served.server, tmp_path / "trace", "-e", f"trace={call}", "-e", fault):
+            go_on(client)
+            assert served.wire.call("GET", "/health").status == 200
+        go_on(client)
+        oracle.compare(served.wire)
+        served.assert_whole()
+        print(f"{call} number {number} answers {error}: {client.refused - refused} writes refused")
+    assert client.refused > 0
+    served.server.restart()
+    oracle.compare_all(served.wire)
+    served.assert_bytes()
 
 
 class TestOrder:

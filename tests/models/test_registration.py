@@ -21,7 +21,7 @@ REMOTE = ["s3://b/a/", "gs://b//x", "https://host/a?x=y", "mlflow-artifacts://ho
 def upload(registry: Registry, uri: str, path: str, content: bytes) -> None:
     """Let a file stand in a run's or logged model's folder."""
     blob = Blob(hashlib.sha256(content).hexdigest(), len(content))
-    registry.do(lambda tx: artifacts.store_file(tx, artifacts.folder_segments(uri, path), blob))
+    registry.do(lambda tx: artifacts.put_file(tx, artifacts.folder_segments(uri, path), blob))
 
 
 def a_run(registry: Registry, *files: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from modelkeep.access import store
+from modelkeep.access.events import TokenMade, WorkspaceCreated
 from modelkeep.access.rules import Permission, permissions_of
 from modelkeep.access.tokens import NewToken, make_token
 from modelkeep.core.errors import AlreadyExists, Forbidden, InvalidInput, NotFound
@@ -36,6 +37,7 @@ def _make_token(tx: Tx, actor: str, name: str) -> NewToken:
     new = make_token()
     row = {"id": new.id, "actor": actor, "name": name, "secret_hash": new.secret_hash, "created_at": tx.now}
     store.insert_token(tx, row | {"expires_at": None, "revoked_at": None})
+    tx.emit(TokenMade(new.id, actor, name))
     return new
 
 
@@ -72,4 +74,5 @@ def create_workspace(tx: Tx, name: str, description: str | None) -> Any:
         )
     if not store.insert_workspace(tx, name, description):
         raise AlreadyExists(f"Workspace '{name}' already exists.")
+    tx.emit(WorkspaceCreated(name, description))
     return get_workspace(tx, name)

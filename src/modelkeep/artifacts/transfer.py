@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import Any, TypeVar
@@ -59,7 +59,7 @@ class FileBody:
         self._digest = digest
         self._one_at_a_time = threading.Lock()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes in blocks. Raises Corrupt, before the last block, if they are found damaged."""
         offset = self._start
         ahead = self._read_ahead(offset)

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import and_, bindparam, func, literal, or_, select
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import integer, json_rows, key_rows, one_of_texts, text
+from modelkeep.db.dialect import integer, json_rows, key_rows, one_of_texts, text, unindexed
 from modelkeep.models.tables import model_tags, models, version_tags, versions
 from modelkeep.promotion.tables import aliases, stages
 
@@ -83,8 +83,13 @@ _LATEST = _VERSION.select_from(models).join(
     and_(versions.c.model_id == models.c.id, versions.c.version.in_([_newest_in(name) for name in _STAGE_BINDS])),
 )
 _LATEST_OF_NAME = Prepared(_LATEST.where(_MODEL_NAMED))
-_LATEST_OF_IDS = Prepared(_LATEST.where(_MODEL_LIVE, one_of_texts(models.c.id, "ids")))
-_MODELS_BY_IDS = Prepared(_MODEL.where(_MODEL_LIVE, one_of_texts(models.c.id, "ids")))
+_AMONG = and_(
+    unindexed(models.c.workspace) == bindparam("workspace"),
+    models.c.retired_at.is_(None),
+    one_of_texts(models.c.id, "ids"),
+)
+_LATEST_OF_IDS = Prepared(_LATEST.where(_AMONG))
+_MODELS_BY_IDS = Prepared(_MODEL.where(_AMONG))
 
 _keys = key_rows(bindparam("keys", type_=text())).table_valued("position", "text", "number")
 _BY_KEYS = Prepared(

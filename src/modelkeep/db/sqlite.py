@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from modelkeep.core.errors import DomainError, StorageFull, Unavailable
+from modelkeep.core.errors import StorageFull, Unavailable
 from modelkeep.core.types import Caller
 from modelkeep.db.clock import now_ms
 from modelkeep.db.dialect import SQLITE
@@ -155,7 +155,7 @@ class SqliteDatabase:
                 self._run(cursor, job, done)
             with _translated():
                 cursor.execute("COMMIT")
-        except DomainError as error:
+        except BaseException as error:  # noqa: BLE001 - everybody in the group is told, and the thread must go on
             for job in group:
                 job.error = job.error or error
             if self._writer.in_transaction:

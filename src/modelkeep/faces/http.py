@@ -1,6 +1,7 @@
 """The ASGI application: guard, route, parse, permit, run, render, log; and the one edge where errors become answers."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -22,6 +23,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("modelkeep")
 _READ_METHODS = {"GET", "HEAD"}
+_NOT_MODIFIED = 304
 _TOO_LARGE = 413
 _NOBODY = Actor("", "public")
 # On every answer: nothing here is a page, so nothing may be run, framed, sniffed or kept.
@@ -197,7 +199,7 @@ async def _send(send: Send, request: _Request, reply: Reply) -> None:
     if reply.status == _TOO_LARGE:
         # The rest of such a body would be read and thrown away for as long as the client cares to send it.
         headers.append((b"connection", b"close"))
-    if b"content-length" not in named:
+    if b"content-length" not in named and reply.status != _NOT_MODIFIED:
         headers.append((b"content-length", str(size).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if isinstance(body, bytes):
@@ -205,8 +207,9 @@ async def _send(send: Send, request: _Request, reply: Reply) -> None:
         return
     try:
         if request.method != "HEAD":
-            async for piece in body.chunks():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            async with contextlib.aclosing(body.chunks()) as pieces:
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
     finally:
         body.close()

@@ -3,7 +3,7 @@
 Every route, permission, size limit and line of the OpenAPI document comes from the operations that the faces list.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
@@ -46,7 +46,7 @@ class Body(Protocol):
 
     size: int
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes, None]:
         """The pieces, in order."""
 
     def close(self) -> None:

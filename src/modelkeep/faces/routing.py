@@ -68,7 +68,8 @@ class Router:
             if (method, path) in self._plain:
                 raise ValueError(f"{method} {path} has two operations")
             self._plain[method, path] = operation
-        node, names = self._root, []
+        node = self._root
+        names: list[str] = []
         for segment in path.strip("/").split("/"):
             if segment.endswith(":path}"):
                 node.rest[method] = operation, (*names, segment[1:-6])

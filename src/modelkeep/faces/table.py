@@ -1,21 +1,23 @@
 """The table of operations: the index of everything a caller can do, on every face."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from modelkeep.access import Permission
 from modelkeep.app import App
 from modelkeep.faces import native
 from modelkeep.faces.access_log import AccessLog
 from modelkeep.faces.health import PLAIN
 from modelkeep.faces.health import operations as health_operations
 from modelkeep.faces.http import HttpFace
-from modelkeep.faces.mlflow import artifacts, experiments, logged_models, metrics, models, runs, versions, workspaces
+from modelkeep.faces.mlflow import artifacts, experiments, logged_models, metrics, models, runs, search, versions, workspaces
 from modelkeep.faces.mlflow.wire import MLFLOW
 from modelkeep.faces.openapi import document
-from modelkeep.faces.operations import PUBLIC, Exchange, Mode, NoInput, Operation
+from modelkeep.faces.operations import PUBLIC, Exchange, Mode, NoInput, Operation, Public
 
-_MLFLOW = (experiments, runs, metrics, logged_models, artifacts, models, versions, workspaces)
+_MLFLOW = (experiments, runs, metrics, logged_models, artifacts, models, versions, search, workspaces)
 
 
 def all_operations(log: AccessLog) -> list[Operation]:
@@ -39,7 +41,12 @@ def build_http(app: App) -> HttpFace:
     """The ASGI application; refuses to be built with an operation that names no permission."""
     log = AccessLog()
     operations = all_operations(log)
-    for operation in operations:
-        if operation.permission is None:
-            raise TypeError(f"{operation.name} names no permission")
+    check_permissions(operations)
     return HttpFace(app, operations, MLFLOW, log)
+
+
+def check_permissions(operations: Iterable[Operation]) -> None:
+    """Raises TypeError for an operation that names no permission."""
+    for operation in operations:
+        if not isinstance(operation.permission, Permission | Public):
+            raise TypeError(f"{operation.name} names no permission")

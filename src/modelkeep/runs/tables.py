@@ -3,13 +3,15 @@
 Rows that searches go through repeat their experiment's id, so that one index answers "in this experiment, with that value".
 """
 
+from typing import Any
+
 from sqlalchemy import Index, Table, column, func, text
 
 from modelkeep.db.dialect import INDEXED_PREFIX
 from modelkeep.db.schema import int_column, metadata, real_column, text_column
 
 
-def _value_prefix() -> object:
+def _value_prefix() -> Any:
     return func.substr(column("value"), 1, INDEXED_PREFIX)
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, Double, and_, bindparam, exists, func, litera
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import FromClause
 
-from modelkeep.db.dialect import INDEXED_PREFIX, integer, one_of_texts, text
+from modelkeep.db.dialect import INDEXED_PREFIX, integer, one_of_texts, text, unindexed
 from modelkeep.search.shape import Group, Shape, Term
 from modelkeep.search.store.targets import COMPARED_AS, Side, Target
 
@@ -104,8 +104,7 @@ def _type_of(column: ColumnElement[Any], term: Term) -> Any:
 
 def _like(column: ColumnElement[Any], name: str, term: Term) -> Condition:
     # Joined to an empty text, a column offers no index: which index is walked is decided by the plan, not by the pattern.
-    walked: ColumnElement[str] = column.concat(literal_column("''"))
-    return walked.like(bindparam(name, type_=text()), escape=term.escape or None)
+    return unindexed(column).like(bindparam(name, type_=text()), escape=term.escape or None)
 
 
 def reached(column: ColumnElement[Any], term: Term, *, prefixed: bool) -> list[Condition]:

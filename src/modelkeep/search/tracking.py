@@ -30,7 +30,7 @@ LOGGED_MODELS_A_PAGE = 50
 MAX_DATASETS = 100
 
 # With up to so many experiments each is walked in order and the pages are merged; more are sorted together.
-_MOST_CORNERS = 50
+_MOST_CORNERS = 100
 _NUMBER = re.compile(r"-?[0-9]{1,40}", re.ASCII)
 
 

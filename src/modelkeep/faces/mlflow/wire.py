@@ -114,11 +114,11 @@ def require_fields(request: Any) -> None:
 
 
 @cache
-def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, strict=False)
 
 
-def _from_body(kind: type[Any], body: bytes, headers: Mapping[bytes, bytes]) -> Any:
+def _from_body(kind: Any, body: bytes, headers: Mapping[bytes, bytes]) -> Any:
     content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if content_type != b"application/json":
         raise InvalidInput("Bad Request. Content-Type must be one of ['application/json'].")
@@ -130,7 +130,7 @@ def _from_body(kind: type[Any], body: bytes, headers: Mapping[bytes, bytes]) -> 
         raise InvalidInput(f"Bad Request. The body is not valid JSON: {error}") from error
 
 
-def _explain(kind: type[Any], body: bytes, error: msgspec.ValidationError) -> Any:
+def _explain(kind: Any, body: bytes, error: msgspec.ValidationError) -> Any:
     """Say which parameter is wrong, as MLflow does; or read a body that is JSON inside a JSON string."""
     try:
         raw = msgspec.json.decode(body)
@@ -162,7 +162,7 @@ def _step_into(value: Any, step: str) -> Any:
     return value.get(step, value) if isinstance(value, dict) else value
 
 
-def _refuse_query(kind: type[Any], fields: dict[str, Any]) -> None:
+def _refuse_query(kind: Any, fields: dict[str, Any]) -> None:
     """A field in the query beside a body could be read two ways: refuse it."""
     for name, value in fields.items():
         if isinstance(value, list) and name in kind.__struct_fields__:
@@ -170,11 +170,11 @@ def _refuse_query(kind: type[Any], fields: dict[str, Any]) -> None:
 
 
 @cache
-def _list_fields(kind: type[Any]) -> frozenset[str]:
+def _list_fields(kind: Any) -> frozenset[str]:
     return frozenset(f.name for f in msgspec.structs.fields(kind) if "list" in str(f.type))
 
 
-def _from_fields(kind: type[Any], fields: dict[str, Any]) -> Any:
+def _from_fields(kind: Any, fields: dict[str, Any]) -> Any:
     values: dict[str, Any] = {}
     for name, given in fields.items():
         if isinstance(given, str) or name in _list_fields(kind):

@@ -1,5 +1,7 @@
 """Registered models on the native API: listed, made, retired and restored, with their aliases."""
 
+from msgspec import field
+
 from modelkeep import catalog, models, promotion
 from modelkeep.access import Permission
 from modelkeep.db import Tx
@@ -37,7 +39,7 @@ class NewModel(Request):
 
     name: str
     description: str | None = None
-    tags: dict[str, str] = {}
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 class OneModel(Request):

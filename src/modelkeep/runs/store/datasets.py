@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import one_of_texts, upsert
+from modelkeep.db.dialect import one_of_texts, unindexed, upsert
 from modelkeep.runs.tables import dataset_inputs, datasets, run_models, runs
 
 _DATASET_KEY = ["workspace", "experiment_id", "name", "digest"]
 _GIVEN = [column.name for column in datasets.c if column.name != "id"]
-_RUN_HERE = runs.c.workspace == bindparam("workspace")
+_RUN_HERE = unindexed(runs.c.workspace) == bindparam("workspace")
 
 _INSERT_DATASET = Prepared(upsert(datasets, _DATASET_KEY, []).values({name: bindparam(name) for name in _GIVEN}))
 _DATASET_ID = Prepared(select(datasets.c.id).where(*(datasets.c[name] == bindparam(name) for name in _DATASET_KEY)))
@@ -27,7 +27,7 @@ _SET_MODEL = Prepared(
 _INPUTS = Prepared(
     select(dataset_inputs.c.run_id, dataset_inputs.c.tags, *(datasets.c[name] for name in _GIVEN[2:]))
     .join_from(dataset_inputs, datasets, dataset_inputs.c.dataset_id == datasets.c.id)
-    .where(one_of_texts(dataset_inputs.c.run_id, "run_ids"), datasets.c.workspace == bindparam("workspace"))
+    .where(one_of_texts(dataset_inputs.c.run_id, "run_ids"), unindexed(datasets.c.workspace) == bindparam("workspace"))
     .order_by(dataset_inputs.c.run_id, dataset_inputs.c.dataset_id)
 )
 _MODELS = Prepared(

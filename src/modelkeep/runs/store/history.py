@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import bindparam, select, tuple_
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import integer, one_of_integers, one_of_texts, real
+from modelkeep.db.dialect import integer, one_of_integers, one_of_texts, real, unindexed
 from modelkeep.runs.tables import metric_points, runs
 
 _ORDER = (metric_points.c.timestamp, metric_points.c.step, metric_points.c.value, metric_points.c.is_nan)
@@ -25,7 +25,9 @@ _NEXT_PAGE = Prepared(_PAGE.where(tuple_(*_ORDER) > _AFTER))
 _OF_RUNS = (
     select(metric_points)
     .join(runs, runs.c.id == metric_points.c.run_id)
-    .where(one_of_texts(metric_points.c.run_id, "run_ids"), runs.c.workspace == bindparam("workspace"), _KEY)
+    .where(
+        one_of_texts(metric_points.c.run_id, "run_ids"), unindexed(runs.c.workspace) == bindparam("workspace"), _KEY
+    )
 )
 _BULK = Prepared(_OF_RUNS.order_by(metric_points.c.run_id, *_ORDER).limit(_LIMIT))
 _STEPS = Prepared(

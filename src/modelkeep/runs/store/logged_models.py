@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Table, bindparam, delete, insert, select, update
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import json_rows, one_of_texts, upsert
+from modelkeep.db.dialect import json_rows, one_of_texts, unindexed, upsert
 from modelkeep.runs.tables import (
     logged_model_metrics,
     logged_model_params,
@@ -15,7 +15,7 @@ from modelkeep.runs.tables import (
     logged_models,
 )
 
-_HERE = logged_models.c.workspace == bindparam("workspace")
+_HERE = unindexed(logged_models.c.workspace) == bindparam("workspace")
 _THIS = (logged_models.c.id == bindparam("id"), _HERE)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import Table, bindparam, delete, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import one_of_texts, upsert
+from modelkeep.db.dialect import one_of_texts, unindexed, upsert
 from modelkeep.runs.tables import latest_metrics, logged_model_metrics, logged_models, metric_points, params, tags
 
 Row = dict[str, Any]
@@ -22,7 +22,7 @@ def _is_greater(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
 
 def _of_runs(table: Table) -> Any:
     """Rows (run_id, key, value) of a table of parameters or tags."""
-    mine = (table.c.workspace == bindparam("workspace"), one_of_texts(table.c.run_id, "run_ids"))
+    mine = (unindexed(table.c.workspace) == bindparam("workspace"), one_of_texts(table.c.run_id, "run_ids"))
     return select(table.c.run_id, table.c.key, table.c.value).where(*mine).order_by(table.c.run_id, table.c.key)
 
 
@@ -49,7 +49,7 @@ _RAISE_MODEL_POINT = Prepared(
 )
 _KNOWN_MODELS = Prepared(
     select(logged_models.c.id).where(
-        logged_models.c.workspace == bindparam("workspace"), one_of_texts(logged_models.c.id, "ids")
+        unindexed(logged_models.c.workspace) == bindparam("workspace"), one_of_texts(logged_models.c.id, "ids")
     )
 )
 _INSERT_PARAM = Prepared(upsert(params, ["run_id", "key"], []))
@@ -75,7 +75,9 @@ _PARAMS = Prepared(_of_runs(params))
 _TAGS = Prepared(_of_runs(tags))
 _LATEST = Prepared(
     select(latest_metrics)
-    .where(latest_metrics.c.workspace == bindparam("workspace"), one_of_texts(latest_metrics.c.run_id, "run_ids"))
+    .where(
+        unindexed(latest_metrics.c.workspace) == bindparam("workspace"), one_of_texts(latest_metrics.c.run_id, "run_ids")
+    )
     .order_by(latest_metrics.c.run_id, latest_metrics.c.key)
 )
 

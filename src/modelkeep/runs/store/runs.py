@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import one_of_texts
+from modelkeep.db.dialect import one_of_texts, unindexed
 from modelkeep.runs.tables import runs
 
-_HERE = runs.c.workspace == bindparam("workspace")
+_HERE = unindexed(runs.c.workspace) == bindparam("workspace")
 _THIS = (runs.c.id == bindparam("id"), _HERE)
 
 _HEAD = select(runs).where(*_THIS)

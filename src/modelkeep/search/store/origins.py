@@ -12,7 +12,9 @@ from modelkeep.search.shape import Shape, Term
 from modelkeep.search.store.targets import VERSIONS, Side, Target, scope_of
 
 # Above this many candidates, walking the wanted order and testing each row is cheaper than sorting all candidates.
-MOST_CANDIDATES = 1000
+# It takes longer to count those that an index holds only the beginnings of.
+MOST_CANDIDATES = 2500
+_MOST_BY_BEGINNING = 1500
 
 
 def has_origin(target: Target, shape: Shape) -> bool:
@@ -29,10 +31,17 @@ def has_origin(target: Target, shape: Shape) -> bool:
 
 def count_of(target: Target, scope: tuple[str, ...], term: Term) -> ColumnElement[int]:
     """How many candidates a condition has; it counts to one above the most that are worth it."""
+    most = most_candidates(target, term) + 1
     one: ColumnElement[int] = literal_column("1", integer())
     found = _candidates(target, scope, term, whole=False).with_only_columns(one.label("one"))
-    some = found.limit(literal_column(str(MOST_CANDIDATES + 1))).subquery()
+    some = found.limit(literal_column(str(most))).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
+
+
+def most_candidates(target: Target, term: Term) -> int:
+    """How many candidates are few."""
+    side = target.sides.get(term.place)
+    return _MOST_BY_BEGINNING if side is not None and term.named and not side.numbers else MOST_CANDIDATES
 
 
 def is_among(target: Target, scope: tuple[str, ...], term: Term) -> Condition:

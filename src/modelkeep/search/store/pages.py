@@ -28,8 +28,13 @@ from modelkeep.search.store.orders import (
     parts_with,
     parts_without,
 )
-from modelkeep.search.store.origins import MOST_CANDIDATES, count_of, is_among
+from modelkeep.search.store.origins import count_of, is_among
 from modelkeep.search.store.targets import TARGETS, Side, Target, scope_of
+
+# Equal values of so many rows are walked in the order of the next key instead of being sorted by it.
+LARGE = 1500
+# So many rows are gone through sooner than all are counted.
+FEW = 5000
 
 _KEPT = 256
 _ONE: ColumnElement[int] = literal_column("1", integer())
@@ -205,7 +210,7 @@ def group_size(search: Search, lead: int) -> Prepared:
     rows = side.rows.alias()
     part = parts_with(target, sort, rows)[1]
     same = [*_inside(side, search, sort, rows), part.column == _bound(search, lead, part)]
-    some = select(_ONE.label("one")).where(*same).limit(literal_column(str(MOST_CANDIDATES + 1))).subquery()
+    some = select(_ONE.label("one")).where(*same).limit(literal_column(str(LARGE + 1))).subquery()
     return Prepared(select(func.count().label("size")).select_from(some))
 
 
@@ -226,6 +231,16 @@ def _inside(side: Side, search: Search, sort: Sort, rows: FromClause) -> list[Co
 def offset(search: Search, lead: int) -> int:
     """Where the columns of a sort key begin among all order columns."""
     return sum(len(directions(TARGETS[search.target], sort)) for sort in search.sorts[:lead])
+
+
+@lru_cache(_KEPT)
+def number_with(search: Search, lead: int) -> Prepared:
+    """One row: how many rows have a free sort key, up to one above what is few."""
+    _, sort, side = _lead(search, lead)
+    rows = side.rows.alias()
+    some = select(_ONE.label("one")).where(*scope_of(rows, _scope(side, search)), *keyed(side, sort, rows))
+    few = some.limit(literal_column(str(FEW + 1))).subquery()
+    return Prepared(select(func.count().label("number")).select_from(few))
 
 
 @lru_cache(_KEPT)
