@@ -229,7 +229,13 @@ def test_a_model_is_retired_and_brought_back(server: RunningServer, access: dict
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [("show", "no-such-model"), ("show", "../churn"), ("retire", "churn/versions/1"), ("restore", "\u00fc?#%"), ("show", "-x")],
+    [
+        ("show", "no-such-model"),
+        ("show", "../churn"),
+        ("retire", "churn/versions/1"),
+        ("restore", "\u00fc?#%"),
+        ("show", "-x"),
+    ],
 )
 def test_an_unknown_model_is_refused_in_one_line(access: dict[str, str], command: str, name: str) -> None:
     """A name that no model has, whatever its characters, ends with code 1 and the server's explanation."""

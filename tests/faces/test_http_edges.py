@@ -177,9 +177,18 @@ def test_WB_05_every_kind_of_answer_is_safe_in_a_browser(raw: Raw, server: Runni
     """Successes, files, errors, unknown pages, refusals of strangers and rubbish all carry the same protection."""
     ours = {route.path: route for route in ROUTES}
     for route in ours.values():
-        reply = raw.json(route.method, route.target({"version": "1"}), b"" if route.method in {"GET", "HEAD"} else b"{}")
+        reply = raw.json(
+            route.method, route.target({"version": "1"}), b"" if route.method in {"GET", "HEAD"} else b"{}"
+        )
         check_headers(reply, str(route))
-    for target in ("/", "/no-such-page", "/favicon.ico", "/api/v1/", "/static/x.js", "/api/2.0/mlflow/runs/get?run_id=x"):
+    for target in (
+        "/",
+        "/no-such-page",
+        "/favicon.ico",
+        "/api/v1/",
+        "/static/x.js",
+        "/api/2.0/mlflow/runs/get?run_id=x",
+    ):
         check_headers(raw.request("GET", target), target)
         check_headers(raw.request("TRACE", target), target)
         check_headers(raw.request("OPTIONS", target), target)
@@ -188,7 +197,9 @@ def test_WB_05_every_kind_of_answer_is_safe_in_a_browser(raw: Raw, server: Runni
     check_headers(raw.exchange(b"hello\r\n\r\n"), "no HTTP")
 
 
-@pytest.mark.parametrize("name", ["page.html", "picture.svg", "code.js", "data.xml", "paper.pdf", "x.htm", "noname", "x.css"])
+@pytest.mark.parametrize(
+    "name", ["page.html", "picture.svg", "code.js", "data.xml", "paper.pdf", "x.htm", "noname", "x.css"]
+)
 def test_WB_02_an_uploaded_page_is_only_a_download(raw: Raw, name: str) -> None:
     """Whatever a file is called, a browser saves it and runs nothing of it."""
     run = raw.json("POST", "/api/2.0/mlflow/runs/create", {"experiment_id": "0", "start_time": 1}).json["run"]["info"]
@@ -225,10 +236,14 @@ def test_IN_11_a_head_has_a_bound(raw: Raw, server: RunningServer) -> None:
 
 def test_IN_05_a_body_has_a_bound_before_it_is_read(raw: Raw) -> None:
     """A body that declares more than the limit is refused at once; one that only grows, as soon as it is too long."""
-    declared = raw.written("POST", CREATE, b"", [(b"Content-Type", b"application/json"), (b"Content-Length", b"99999999999")])
+    declared = raw.written(
+        "POST", CREATE, b"", [(b"Content-Type", b"application/json"), (b"Content-Length", b"99999999999")]
+    )
     with raw_pieces(raw, declared, []) as reply:
         reply.refused(413)
-    endless = raw.written("POST", CREATE, b"", [(b"Content-Type", b"application/json"), (b"Transfer-Encoding", b"chunked")])
+    endless = raw.written(
+        "POST", CREATE, b"", [(b"Content-Type", b"application/json"), (b"Transfer-Encoding", b"chunked")]
+    )
     with raw_pieces(raw, endless, repeat(b"10000\r\n" + b" " * 65_536 + b"\r\n", 100_000)) as reply:
         reply.refused(413)
     assert raw.request("GET", "/health").status == 200
@@ -264,7 +279,9 @@ def test_unknown_methods_and_upgrades_are_no_way_in(raw: Raw) -> None:
         assert reply.status == 200, reply
 
 
-@pytest.mark.parametrize("target", ["/API/v1/models", "/api/v1/models/", "/api/v1;x/models", "/api%2fv1/models", "/Health"])
+@pytest.mark.parametrize(
+    "target", ["/API/v1/models", "/api/v1/models/", "/api/v1;x/models", "/api%2fv1/models", "/Health"]
+)
 def test_PT_14_other_spellings_of_a_route_are_not_that_route(raw: Raw, target: str) -> None:
     """Case, a trailing slash, parameters or an encoded slash lead nowhere."""
     assert raw.request("GET", target).status in {400, 404}

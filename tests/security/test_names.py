@@ -12,7 +12,9 @@ from servers import RunningServer
 
 # RFC 6266: a token, a quoted string or an encoded value (RFC 8187), and for the last a plain one beside it.
 TOKEN, QUOTED = r"[!#$%&'*+.^_`|~\w-]+", r'"(?:[^"\\\x00-\x1f]|\\.)*"'
-ONE_PARAMETER = re.compile(rf"attachment(?:; filename=(?:{TOKEN}|{QUOTED}))?(?:; filename\*=UTF-8''[\w.~%!#$&+^`|-]+)?", re.ASCII)
+ONE_PARAMETER = re.compile(
+    rf"attachment(?:; filename=(?:{TOKEN}|{QUOTED}))?(?:; filename\*=UTF-8''[\w.~%!#$&+^`|-]+)?", re.ASCII
+)
 RPC = "/api/2.0/mlflow/"
 # Each of these would be another name after one decoding, trimming, folding or normalising that we must not do.
 LOOK_ALIKES = [
@@ -97,7 +99,9 @@ def linked(tmp_path: Path) -> Iterator[tuple[RunningServer, str, Path]]:
         yield server, target, blob
 
 
-def test_PT_06_a_link_in_place_of_a_blob_is_not_followed(linked: tuple[RunningServer, str, Path], tmp_path: Path) -> None:
+def test_PT_06_a_link_in_place_of_a_blob_is_not_followed(
+    linked: tuple[RunningServer, str, Path], tmp_path: Path
+) -> None:
     """A symbolic link planted where a blob was is refused as damage; what it points at is not served."""
     server, target, blob = linked
     secret = tmp_path / "secret"
@@ -111,7 +115,9 @@ def test_PT_06_a_link_in_place_of_a_blob_is_not_followed(linked: tuple[RunningSe
     assert CANARY[:7] not in reply.body
 
 
-def test_PT_06_a_link_in_place_of_a_folder_is_not_followed(linked: tuple[RunningServer, str, Path], tmp_path: Path) -> None:
+def test_PT_06_a_link_in_place_of_a_folder_is_not_followed(
+    linked: tuple[RunningServer, str, Path], tmp_path: Path
+) -> None:
     """A symbolic link planted where a folder of blobs was leads neither reads nor writes out of the data folder."""
     server, target, blob = linked
     elsewhere = tmp_path / "elsewhere"

@@ -21,7 +21,15 @@ IN_FIELDS = [route for route in ROUTES if route.texts]
 ONCE = [route for route in IN_FIELDS if route.method != "HEAD" and not route.path.startswith("/ajax-api/2.0/mlflow/")]
 # What no request line can hold: sent as it is, it would be another request.
 UNSENDABLE = {*b" \t\r\n\0"}
-SECRET_FILES = ["modelkeep.db", "modelkeep.db-wal", "modelkeep.db-shm", "modelkeep.db.lock", "staging", "sha256", "canary.txt"]
+SECRET_FILES = [
+    "modelkeep.db",
+    "modelkeep.db-wal",
+    "modelkeep.db-shm",
+    "modelkeep.db.lock",
+    "staging",
+    "sha256",
+    "canary.txt",
+]
 SOME_HOSTILE = HOSTILE_PATHS[::15]
 
 OWN_FILE_FIELDS = [

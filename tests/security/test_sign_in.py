@@ -89,7 +89,9 @@ def test_AU_05_every_bad_token_gets_the_same_answer(server: RunningServer) -> No
     assert len(answers) == 1
 
 
-@pytest.mark.parametrize("scheme", [b"Basic !!!", b"Basic", b"Bearer", b"Basic " + b"A" * 9, b"Digest x", b"\xff\xfe", b"Negotiate x"])
+@pytest.mark.parametrize(
+    "scheme", [b"Basic !!!", b"Basic", b"Bearer", b"Basic " + b"A" * 9, b"Digest x", b"\xff\xfe", b"Negotiate x"]
+)
 def test_AU_05_broken_credentials_are_no_credentials(server: RunningServer, scheme: bytes) -> None:
     """A header that is no credential is refused as if there were none."""
     with_credentials(server, scheme).refused(401)

@@ -68,7 +68,9 @@ def test_PT_03_a_source_is_refused_or_never_opened(raw: Raw, tags: list[dict[str
 
 def test_PT_03_local_sources_are_refused(raw: Raw) -> None:
     """Nothing that names a file of the server's machine becomes a version (CVE-2023-1177)."""
-    named_local = [source for source in HOSTILE_SOURCES if source.lower().strip().startswith(("file:", "/", "\\", "c:"))]
+    named_local = [
+        source for source in HOSTILE_SOURCES if source.lower().strip().startswith(("file:", "/", "\\", "c:"))
+    ]
     assert len(named_local) > 20
     for source in named_local:
         assert register(raw, source) is None, source

@@ -22,7 +22,14 @@ NEVER = {
 # Where the field names what is to be made, every name is free in a workspace that has it not.
 NEW_NAMES = {
     (f"{noun}.create", "name")
-    for noun in ("mlflow.experiments", "registered_models", "models", "logged_models", "workspaces", "mlflow_workspaces")
+    for noun in (
+        "mlflow.experiments",
+        "registered_models",
+        "models",
+        "logged_models",
+        "workspaces",
+        "mlflow_workspaces",
+    )
 }
 EMPTY = [{}, {"model_versions": []}, {"metrics": []}]
 IDS = ["experiment_id", "run_id", "model_id", "name", "experiment_name"]
@@ -93,7 +100,9 @@ def routes_with(field: str) -> list[Route]:
     return [
         route
         for route in ROUTES
-        if route.method != "HEAD" and field in route.fields and not route.path.startswith("/ajax-api/2.0/mlflow/")
+        if route.method != "HEAD"
+        and field in route.fields
+        and not route.path.startswith("/ajax-api/2.0/mlflow/")
         and (route.operation.name, field) not in NEW_NAMES
     ]
 
@@ -180,7 +189,9 @@ def test_CVE_2026_69148_a_version_cannot_be_anchored_elsewhere(tenants: tuple[Te
         if reply.status == 200:
             number = reply.json["model_version"]["version"]
             for path in ("a.txt", "artifacts/a.txt", ""):
-                got = blue.send("GET", f"/model-versions/get-artifact?name=only-blue&version={number}&path={encoded(path)}")
+                got = blue.send(
+                    "GET", f"/model-versions/get-artifact?name=only-blue&version={number}&path={encoded(path)}"
+                )
                 assert got.status >= 400, (source, got)
             assert blue.send("GET", f"/api/v1/models/only-blue/versions/{number}").json["origin"] == "external"
         else:

@@ -10,7 +10,16 @@ from modelkeep import __version__
 from modelkeep.faces.operations import Mode, NoInput, Operation, Public
 
 _REFERENCE = "#/components/schemas/{name}"
-_REFUSALS = {"400": "Refused: the input is wrong", "401": "Not signed in", "403": "Not allowed", "404": "Not there"}
+_REFUSALS = {
+    "400": "Refused: the input is wrong",
+    "401": "Not signed in",
+    "403": "Not allowed",
+    "404": "Not there",
+    "409": "Not in the state that this needs, or the name is taken",
+    "413": "Too large",
+    "503": "Not available now",
+    "507": "Storage is full",
+}
 _BODY_METHODS = {"POST", "PUT", "PATCH", "DELETE"}
 
 

@@ -50,11 +50,11 @@ def read_token(token: str, asked: Arguments, types: Sequence[type]) -> list[Any]
     InvalidInput: no token of ours, or one of a search with other arguments.
     """
     match _content(token, asked.mark):
-        case [str(where), str(text), str(order), list(row)] if len(row) == len(types):
+        case [str(where), str(text), str(order), list(row)]:
             _check_arguments(asked, Arguments(where, text, order))
         case _:
             raise _refused(asked.mark, "it is none that this server gave out")
-    if not all(map(_fits, row, types)):
+    if len(row) != len(types) or not all(map(_fits, row, types)):
         raise _refused(asked.mark, "it is none that this server gave out")
     return row
 

@@ -10,10 +10,13 @@ from modelkeep.search.cursor import Arguments, read_token, write_token
 from modelkeep.search.grammar import Expr
 from modelkeep.search.order import OrderKey
 from modelkeep.search.shape import Filter, Sort, sort_of, take_apart
+from modelkeep.search.store.origins import Costs
 from modelkeep.search.store.pages import Search, column_types
 from modelkeep.search.walk import Corner, Query, find
 
 T = TypeVar("T")
+
+COSTS = Costs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def _search(asked: Asked, filtered: Filter, values: dict[str, Any]) -> Search:
     sorts: list[Sort] = [sort_of(key, at, values) for at, key in enumerate(asked.order)]
     digests = tuple(bool(digest) for _, digest in asked.datasets)
     only_measured = bool(digests) and not filtered.compares("metric")
-    return Search(asked.target, (), (), filtered.terms, tuple(sorts), digests, only_measured)
+    return Search(asked.target, (), (), filtered.terms, tuple(sorts), digests, only_measured, costs=COSTS)
 
 
 def _dataset_values(datasets: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -14,8 +14,6 @@ from modelkeep.search.shape import Filter, Sort, Term
 from modelkeep.search.store.orders import MISSING, NAN, PRESENT, directions, is_ranked
 from modelkeep.search.store.origins import has_origin, most_candidates
 from modelkeep.search.store.pages import (
-    FEW,
-    LARGE,
     Search,
     Step,
     counts,
@@ -113,7 +111,7 @@ class _Walk:
         origin, fewest = self._origin()
         if origin is not None and fewest == 0:
             return []
-        if origin is not None and (fewest <= most_candidates(self.target, origin) or not lead):
+        if origin is not None and (fewest <= most_candidates(self.target, origin, self.search.costs) or not lead):
             self.search = replace(self.search, origin=origin)
         self._stretch((), bound, placed=after is not None)
         return self.found
@@ -158,7 +156,7 @@ class _Walk:
             return True
         if self._about(sort):
             return False
-        if self.tx.rows(number_with(self.search, lead), **self.values)[0].number <= FEW:
+        if self.tx.rows(number_with(self.search, lead), **self.values)[0].number <= self.search.costs.few:
             return True
         total = self.tx.rows(totals(self.search, lead), **self.values)[0]
         return bool(total.rows > total.having_key)
@@ -193,7 +191,7 @@ class _Walk:
         value = bound[f"c{offset(self.search, lead) + 1}"]
         if isinstance(value, str) and len(value) >= INDEXED_PREFIX:
             return False
-        return bool(self.tx.rows(group_size(self.search, lead), **self.values, **bound)[0].size > LARGE)
+        return bool(self.tx.rows(group_size(self.search, lead), **self.values, **bound)[0].size > self.search.costs.large)
 
     def _page(
         self,

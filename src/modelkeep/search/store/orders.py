@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Double, String, and_, bindparam, case, func, literal_column, not_, or_, select
+from sqlalchemy import Double, String, and_, bindparam, case, cast, func, literal_column, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import FromClause
 
@@ -96,7 +96,7 @@ def beginning(value: ColumnElement[Any]) -> ColumnElement[Any]:
 def _zero(column: ColumnElement[Any]) -> ColumnElement[Any]:
     if isinstance(column.type, String):
         return literal_column("''", column.type)
-    return literal_column("0.0", column.type) if isinstance(column.type, Double) else literal_column("0", column.type)
+    return cast(literal_column("0"), column.type) if isinstance(column.type, Double) else literal_column("0", column.type)
 
 
 def joined(target: Target, sort: Sort, rows: FromClause) -> Condition:

@@ -1,5 +1,6 @@
 """Where a condition's candidates are found by an index: to count them, and to search among them only."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, literal_column, select, tuple_
@@ -11,10 +12,20 @@ from modelkeep.search.compile import Condition, compare, is_exact, meets, reache
 from modelkeep.search.shape import Shape, Term
 from modelkeep.search.store.targets import VERSIONS, Side, Target, scope_of
 
-# Above this many candidates, walking the wanted order and testing each row is cheaper than sorting all candidates.
-# It takes longer to count those that an index holds only the beginnings of.
-MOST_CANDIDATES = 2500
-_MOST_BY_BEGINNING = 1500
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """From how many rows on another plan is cheaper; measured where 100,000 rows are searched.
+
+    candidates: walking the wanted order and testing each row beats sorting the candidates of a condition; `by_beginning`
+    where an index holds only the beginnings of values, and counting takes longer. large: equal values are walked in the order
+    of the next key rather than sorted by it. few: rows are gone through sooner than all are counted.
+    """
+
+    candidates: int = 2500
+    by_beginning: int = 1500
+    large: int = 1500
+    few: int = 5000
 
 
 def has_origin(target: Target, shape: Shape) -> bool:
@@ -29,19 +40,19 @@ def has_origin(target: Target, shape: Shape) -> bool:
     return _through_models(target, shape) or shape.operator in ("=", "IN") or shape.reach in ("start", "start?")
 
 
-def count_of(target: Target, scope: tuple[str, ...], term: Term) -> ColumnElement[int]:
+def count_of(target: Target, scope: tuple[str, ...], term: Term, costs: Costs) -> ColumnElement[int]:
     """How many candidates a condition has; it counts to one above the most that are worth it."""
-    most = most_candidates(target, term) + 1
+    most = most_candidates(target, term, costs) + 1
     one: ColumnElement[int] = literal_column("1", integer())
     found = _candidates(target, scope, term, whole=False).with_only_columns(one.label("one"))
     some = found.limit(literal_column(str(most))).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
 
 
-def most_candidates(target: Target, term: Term) -> int:
+def most_candidates(target: Target, term: Term, costs: Costs) -> int:
     """How many candidates are few."""
     side = target.sides.get(term.place)
-    return _MOST_BY_BEGINNING if side is not None and term.named and not side.numbers else MOST_CANDIDATES
+    return costs.by_beginning if side is not None and term.named and not side.numbers else costs.candidates
 
 
 def is_among(target: Target, scope: tuple[str, ...], term: Term) -> Condition:

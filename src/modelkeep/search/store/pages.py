@@ -28,13 +28,8 @@ from modelkeep.search.store.orders import (
     parts_with,
     parts_without,
 )
-from modelkeep.search.store.origins import count_of, is_among
+from modelkeep.search.store.origins import Costs, count_of, is_among
 from modelkeep.search.store.targets import TARGETS, Side, Target, scope_of
-
-# Equal values of so many rows are walked in the order of the next key instead of being sorted by it.
-LARGE = 1500
-# So many rows are gone through sooner than all are counted.
-FEW = 5000
 
 _KEPT = 256
 _ONE: ColumnElement[int] = literal_column("1", integer())
@@ -56,6 +51,7 @@ class Search:
     datasets: tuple[bool, ...] = ()
     only_measured: bool = False
     origin: Term | None = None
+    costs: Costs = Costs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +184,7 @@ def _part(step: Step, parts: list[Part], constant: int) -> list[Condition]:
 def counts(search: Search, terms: tuple[Term, ...]) -> Prepared:
     """One row: how many candidates each of the terms has, up to one above the most that are worth it."""
     target = TARGETS[search.target]
-    return Prepared(select(*(count_of(target, search.scope, term) for term in terms)))
+    return Prepared(select(*(count_of(target, search.scope, term, search.costs) for term in terms)))
 
 
 @lru_cache(_KEPT)
@@ -210,7 +206,7 @@ def group_size(search: Search, lead: int) -> Prepared:
     rows = side.rows.alias()
     part = parts_with(target, sort, rows)[1]
     same = [*_inside(side, search, sort, rows), part.column == _bound(search, lead, part)]
-    some = select(_ONE.label("one")).where(*same).limit(literal_column(str(LARGE + 1))).subquery()
+    some = select(_ONE.label("one")).where(*same).limit(literal_column(str(search.costs.large + 1))).subquery()
     return Prepared(select(func.count().label("size")).select_from(some))
 
 
@@ -239,7 +235,7 @@ def number_with(search: Search, lead: int) -> Prepared:
     _, sort, side = _lead(search, lead)
     rows = side.rows.alias()
     some = select(_ONE.label("one")).where(*scope_of(rows, _scope(side, search)), *keyed(side, sort, rows))
-    few = some.limit(literal_column(str(FEW + 1))).subquery()
+    few = some.limit(literal_column(str(search.costs.few + 1))).subquery()
     return Prepared(select(func.count().label("number")).select_from(few))
 
 
