@@ -258,6 +258,7 @@ class Load:
     def __init__(self, server: RunningServer, oracle: Oracle, name: str, seed: int) -> None:
         self.clients = [Client(server, oracle, f"{name}-{at}", seed) for at in range(CLIENTS)]
         self.answered = threading.Event()
+        self._server = server
         self._stopping = threading.Event()
         self._threads = ThreadPoolExecutor(CLIENTS)
         self._ends: list[Future[None]] = [self._threads.submit(self._work, client) for client in self.clients]
@@ -280,10 +281,11 @@ class Load:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """End the clients after the change they are at; raises what any of them was surprised by."""
+        """End the clients after the change they are at; raises what any of them was surprised by, and the logs."""
         self._stopping.set()
-        for end in self._ends:
-            end.result()
+        for error in filter(None, [end.exception() for end in self._ends]):
+            error.add_note(self._server.log)
+            raise error
         self._threads.shutdown()
         for client in self.clients:
             client.close()

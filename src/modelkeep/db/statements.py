@@ -35,7 +35,7 @@ class CompiledStatement:
     def __init__(self, compiled: SQLCompiler) -> None:
         self.sql = str(compiled)
         binds = compiled.binds
-        self._positions = compiled.positiontup if compiled.positional else None
+        self._positions = tuple(compiled.positiontup or ()) if compiled.positional else None
         self.fixed = {n: v for n, v in compiled.params.items() if not (n in binds and binds[n].required)}
         self._make: Any = None
 
@@ -43,6 +43,12 @@ class CompiledStatement:
         """What the driver binds: a dict, or a list in the order of the text's placeholders."""
         named = {**self.fixed, **given} if self.fixed else given
         return named if self._positions is None else [named[name] for name in self._positions]
+
+    def batch(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Sequence[Any]:
+        """What the driver binds for many rows of values named by `columns`; the rows themselves where it can be."""
+        if self._positions == columns and not self.fixed:
+            return rows
+        return [self.values(dict(zip(columns, row, strict=True))) for row in rows]
 
     def rows(self, description: Iterable[Sequence[Any]] | None, fetched: list[Any]) -> list[Any]:
         """Fetched tuples as named tuples."""

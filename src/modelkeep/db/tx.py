@@ -80,6 +80,12 @@ class Tx:
         if batch:
             self._cursor.executemany(compiled.sql, batch)
 
+    def run_rows(self, statement: Statement, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run one statement for each row of values, which `columns` names; the cheapest way to write many."""
+        if rows:
+            compiled = self._compiled(statement)
+            self._cursor.executemany(compiled.sql, compiled.batch(columns, rows))
+
     def emit(self, event: Event) -> None:
         """Tell the listeners, inside this transaction: if one of them fails, the change did not happen."""
         for listener in self._listeners:

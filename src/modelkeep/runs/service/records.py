@@ -84,7 +84,7 @@ def _model_in(model_json: str) -> dict[str, Any]:
 def _log(
     tx: Tx,
     run_id: str,
-    points: list[store.Row],
+    points: list[store.MetricPoint],
     params: dict[str, str],
     tags: dict[str, str],
     refusal: Refusal,
@@ -111,10 +111,10 @@ def _add_params(tx: Tx, row: Any, params: dict[str, str], refusal: Refusal) -> i
     return added
 
 
-def _add_points(tx: Tx, row: Any, points: list[store.Row]) -> int:
-    on_models = [point for point in points if point["logged_model_id"]]
+def _add_points(tx: Tx, row: Any, points: list[store.MetricPoint]) -> int:
+    on_models = [point for point in points if point.logged_model_id]
     if on_models:
-        _check_models(tx, {point["logged_model_id"] for point in on_models})
+        _check_models(tx, {point.logged_model_id or "" for point in on_models})
     added = store.add_points(tx, points)
     store.raise_latest(tx, row.experiment_id, greatest(points))
     if on_models:
@@ -128,23 +128,24 @@ def _check_models(tx: Tx, model_ids: set[str]) -> None:
         raise NotFound(f"Logged model with ID '{min(unknown)}' not found.", "model_id")
 
 
-def greatest(points: Iterable[store.Row]) -> list[store.Row]:
+def greatest(points: Iterable[store.MetricPoint]) -> list[store.MetricPoint]:
     """For each key, in their order, the point greatest by (step, timestamp, value)."""
-    best: dict[str, tuple[tuple[Any, ...], store.Row]] = {}
+    best: dict[str, tuple[tuple[Any, ...], store.MetricPoint]] = {}
     for point in points:
-        rank = (point["step"], point["timestamp"], point["value"], point["is_nan"])
-        known = best.get(point["key"])
+        rank = (point.step, point.timestamp, point.value, point.is_nan)
+        known = best.get(point.key)
         if known is None or rank > known[0]:
-            best[point["key"]] = rank, point
+            best[point.key] = rank, point
     return [best[key][1] for key in sorted(best)]
 
 
-def point_rows(run_id: str, metrics: Iterable[LoggedMetric], path: str) -> list[store.Row]:
+def point_rows(run_id: str, metrics: Iterable[LoggedMetric], path: str) -> list[store.MetricPoint]:
     """Metric points checked and as they are stored; `path` is where point number `{}` stands. Raises InvalidInput."""
-    rows: list[store.Row] = []
+    rows: list[store.MetricPoint] = []
+    point = store.MetricPoint
     known: set[tuple[str | None, ...]] = set()
     for index, metric in enumerate(metrics):
-        key, value, timestamp = metric.key, metric.value, metric.timestamp
+        key, value, timestamp = metric.key or "", metric.value, metric.timestamp
         named = (key, metric.model_id, metric.dataset_name, metric.dataset_digest)
         if named not in known:
             _check_names(metric, path.format(index))
@@ -152,19 +153,8 @@ def point_rows(run_id: str, metrics: Iterable[LoggedMetric], path: str) -> list[
         if value is None or timestamp is None or timestamp < 0:
             raise rules.metric_refusal(metric, path.format(index))
         number, is_nan = rules.storable(value)
-        rows.append(
-            {
-                "run_id": run_id,
-                "key": key,
-                "timestamp": timestamp,
-                "step": metric.step or 0,
-                "value": number,
-                "is_nan": is_nan,
-                "logged_model_id": metric.model_id or None,
-                "dataset_name": metric.dataset_name,
-                "dataset_digest": metric.dataset_digest,
-            }
-        )
+        model_id, dataset, digest = metric.model_id or None, metric.dataset_name, metric.dataset_digest
+        rows.append(point(run_id, key, timestamp, metric.step or 0, number, is_nan, model_id, dataset, digest))
     return rows
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Table, bindparam, delete, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
@@ -12,6 +12,20 @@ from modelkeep.db.dialect import one_of_texts, unindexed, upsert
 from modelkeep.runs.tables import latest_metrics, logged_model_metrics, logged_models, metric_points, params, tags
 
 Row = dict[str, Any]
+
+
+class MetricPoint(NamedTuple):
+    """A point of a metric as it is stored; its fields are the columns of `metric_points`, in their order."""
+
+    run_id: str
+    key: str
+    timestamp: int
+    step: int
+    value: float
+    is_nan: int
+    logged_model_id: str | None
+    dataset_name: str | None
+    dataset_digest: str | None
 
 
 def _is_greater(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
@@ -90,21 +104,24 @@ def _change(tx: Tx, statement: Prepared, rows: Sequence[Row]) -> int:
     return len(rows)
 
 
-def add_points(tx: Tx, rows: Sequence[Row]) -> int:
-    """Keep metric points, equal ones once."""
-    return _change(tx, _INSERT_POINT, rows)
+def add_points(tx: Tx, points: Sequence[MetricPoint]) -> int:
+    """Keep metric points, equal ones once. How many are new: exact for one point, otherwise how many were given."""
+    if len(points) == 1:
+        return tx.run(_INSERT_POINT, **points[0]._asdict())
+    tx.run_rows(_INSERT_POINT, MetricPoint._fields, points)
+    return len(points)
 
 
-def raise_latest(tx: Tx, experiment_id: int, rows: Sequence[Row]) -> None:
-    """Show each point as its metric's latest unless a greater one is shown; at most one row a key."""
+def raise_latest(tx: Tx, experiment_id: int, points: Sequence[MetricPoint]) -> None:
+    """Show each point as its metric's latest unless a greater one is shown; at most one point a key."""
     here = {"workspace": tx.workspace, "experiment_id": experiment_id}
-    _change(tx, _RAISE_LATEST, [row | here for row in rows])
+    _change(tx, _RAISE_LATEST, [point._asdict() | here for point in points])
 
 
-def add_model_points(tx: Tx, rows: Sequence[Row]) -> None:
+def add_model_points(tx: Tx, points: Sequence[MetricPoint]) -> None:
     """Keep the points that were measured on logged models there as well."""
-    named = [(row, row["dataset_name"] or "", row["dataset_digest"] or "") for row in rows]
-    _change(tx, _RAISE_MODEL_POINT, [row | {"dataset_name": name, "dataset_digest": d} for row, name, d in named])
+    named = [point._replace(dataset_name=point.dataset_name or "", dataset_digest=point.dataset_digest or "") for point in points]
+    tx.run_rows(_RAISE_MODEL_POINT, MetricPoint._fields, named)
 
 
 def known_models(tx: Tx, model_ids: Sequence[str]) -> set[str]:
