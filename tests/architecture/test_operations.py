@@ -1,4 +1,4 @@
-"""The table of operations is whole: everything callable has a permission, its twins, real fields, and leaves a trace."""
+"""The table of operations is whole: everything callable has a permission, twins, real fields, and leaves a trace."""
 
 import sqlite3
 from collections import Counter
@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from security.raw import Raw, Reply
-from security.table import OPERATIONS, ROUTES, Route
-from servers import RunningServer
 
 from modelkeep.access import Permission
 from modelkeep.faces.health import PLAIN
 from modelkeep.faces.operations import PUBLIC, Mode, NoInput, Operation
 from modelkeep.faces.routing import Router
 from modelkeep.faces.table import check_permissions
+from security.raw import Raw, Reply
+from security.table import OPERATIONS, ROUTES, Route
+from servers import RunningServer
 
 MOST_PUBLIC = 6
 PUBLIC_OPERATIONS = {"server.health", "server.ready", "server.version", "server.info", "server.openapi"}
@@ -51,7 +51,8 @@ STEPS: list[Step] = [
     ("mlflow.runs.log-inputs", {"run_id": "<run>", "datasets": [
         {"dataset": {"name": "d", "digest": "1", "source_type": "local", "source": "{}"}, "tags": []}]}),
     ("mlflow.runs.log-model", {"run_id": "<run>", "model_json": (
-        '{"artifact_path":"model","run_id":"<run>","utc_time_created":"2026-01-01 00:00:00","flavors":{"python_function":{}}}')}),
+        '{"artifact_path":"model","run_id":"<run>","utc_time_created":"2026-01-01 00:00:00",'
+        '"flavors":{"python_function":{}}}')}),
     ("logged_models.create", {"experiment_id": "1", "name": "l"}),
     ("mlflow.runs.outputs", {"run_id": "<run>", "models": [{"model_id": "<model>", "step": 1}]}),
     ("logged_models.log_params", {"model_id": "<model>", "params": [{"key": "p", "value": "v"}]}),
@@ -202,7 +203,7 @@ def test_the_steps_are_all_there_are() -> None:
 
 
 def test_every_change_leaves_an_entry_and_no_reading_does(server: RunningServer) -> None:
-    """Each changing call writes at least one entry with its request, caller and workspace; no reading call writes any."""
+    """Each changing call writes an entry with its request, caller and workspace; no reading call writes any."""
     made: dict[str, str] = {}
     with Raw(server.port, server.token) as raw:
         for name, values in STEPS:

@@ -1,4 +1,4 @@
-"""The commands as an operator types them: output for people and for programs, exit codes, and one line where it goes wrong."""
+"""The commands as an operator types them: output for people and programs, exit codes, one line where it goes wrong."""
 
 import io
 import json
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from security.raw import Raw
-from servers import PROGRAM, RunningServer, clean_environment, free_port
 
 from modelkeep import __version__, cli
+from security.raw import Raw
+from servers import PROGRAM, RunningServer, clean_environment, free_port
 
 REFUSED, USAGE, SCHEMA, UNREACHABLE = 1, 2, 3, 4
 
@@ -213,7 +213,7 @@ def test_models_show_has_every_version(access: dict[str, str]) -> None:
 
 
 def test_a_model_is_retired_and_brought_back(server: RunningServer, access: dict[str, str]) -> None:
-    """`retire` takes a model out of the list and into that of retired ones; `restore` brings it back, under a new name too."""
+    """`retire` takes a model out of the list and into that of retired ones; `restore` brings it back."""
     with Raw(server.port, server.token) as raw:
         raw.json("POST", "/api/v1/models", {"name": "old one"})
     assert "models restore old one" in done("models", "retire", "old one", **access)

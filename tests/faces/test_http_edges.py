@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import repeat
 
 import pytest
+
 from security.raw import Raw, Reply, raw_pieces
 from security.table import ROUTES, Route
 from servers import RunningServer
@@ -145,10 +146,11 @@ def test_WB_03_fetch_metadata_is_believed(raw: Raw) -> None:
 @pytest.mark.parametrize(
     "kind",
     [b"text/plain", b"text/plain;charset=UTF-8", b"application/x-www-form-urlencoded", b"multipart/form-data", b"",
-     b"text/json", b"application/jsonp", b"application/xml", b"text/plain; application/json", b"<script>alert(1)</script>"],
+     b"text/json", b"application/jsonp", b"application/xml", b"text/plain; application/json",
+     b"<script>alert(1)</script>"],
 )  # fmt: skip
 def test_WB_03_only_json_is_json(raw: Raw, kind: bytes) -> None:
-    """JSON sent as anything that a form or a page can send without asking is refused, and its type is not echoed."""
+    """JSON sent as what a form or a page can send without asking is refused, and its type is not echoed."""
     for method, target, body in [("POST", CREATE, b'{"name":"csrf"}'), ("POST", "/api/v1/models", b'{"name":"csrf"}')]:
         reply = raw.request(method, target, body, [(b"Content-Type", kind)] if kind else [])
         reply.refused(400)

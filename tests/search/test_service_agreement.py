@@ -17,7 +17,7 @@ from search.conftest import World
 from search.judge import holds, ordered
 from search.world import CALLER, LONG, NAMES, VALUES
 
-# In so small a world all candidates are few and get sorted; with the other costs indexes are walked, in one go or by groups.
+# In so small a world all candidates are few and get sorted; with the other costs indexes are walked, also by groups.
 PLANS = [Costs(), Costs(0, 0, 10**6, 0), Costs(candidates=3, by_beginning=3, large=2, few=1)]
 
 
@@ -78,13 +78,17 @@ run_terms = st.one_of(
     st.sampled_from(["dataset.name = 'iris'", "dataset.name != 'iris'", "dataset.name IN ('wine', 'x')"]),
     st.sampled_from(["run_id IN ('a', 'b')", "run_id NOT IN ('a')", "run_id LIKE 'a%'", "run_id IN ('A')"]),
 )
-run_orders = orders(["metrics.m", "metrics.n", "metrics.none", "params.k", "tags.k", "start_time", "end_time", "run_name"])
+run_orders = orders(
+    ["metrics.m", "metrics.n", "metrics.none", "params.k", "tags.k", "start_time", "end_time", "run_name"]
+)
 version_terms = st.one_of(
     text_terms(["tags.k", "tags.l", "name", "source_path", "description", "user_id", "digest", "run_id", "model_id"]),
     st.builds("version_number {} {}".format, comparisons, st.sampled_from(["1", "3", "8"])),
     st.sampled_from(["name IN ('red', 'blue')", "name NOT IN ('red')", "digest IN ('d1')", "run_id NOT IN ('aa')"]),
     st.sampled_from(["current_stage = 'production'", "stage != 'None'", "current_stage IN ('Staging', 'None')"]),
-    st.sampled_from(["aliases = 'champion'", "alias LIKE 'v-%'", "aliases != 'champion'", "alias IN ('x', 'champion')"]),
+    st.sampled_from(
+        ["aliases = 'champion'", "alias LIKE 'v-%'", "aliases != 'champion'", "alias IN ('x', 'champion')"]
+    ),
     st.sampled_from(["tags.k IS NULL", "tags.l IS NOT NULL"]),
 )
 version_orders = orders(["name", "version_number", "creation_timestamp", "last_updated_timestamp"])
@@ -103,7 +107,9 @@ def all_pages(search: Callable[[str | None], Page[Any]], most: int) -> list[Any]
 
 
 @pytest.mark.parametrize("costs", PLANS)
-@given(text=filters(run_terms), order=run_orders, view=st.sampled_from(list(ViewType)), most=st.sampled_from([1, 7, 40]))
+@given(
+    text=filters(run_terms), order=run_orders, view=st.sampled_from(list(ViewType)), most=st.sampled_from([1, 7, 40])
+)
 @settings(deadline=None)
 def test_runs_agree(world: World, costs: Costs, text: str, order: list[str], view: ViewType, most: int):
     """Any search of runs finds exactly those that the filter holds for, in order, each once."""
@@ -115,7 +121,8 @@ def test_runs_agree(world: World, costs: Costs, text: str, order: list[str], vie
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paging, "COSTS", costs)
         found = world.database.read_now(
-            CALLER, lambda tx: all_pages(lambda token: search_runs(tx, experiments, text, view, most, order, token), most)
+            CALLER,
+            lambda tx: all_pages(lambda token: search_runs(tx, experiments, text, view, most, order, token), most),
         )
     assert [run.id for run in found] == expected
 

@@ -1,4 +1,4 @@
-"""Searches beyond their filters: what is searched at all, defaults, limits, and page tokens as callers may bend them."""
+"""Searches beyond their filters: what is searched at all, defaults, limits, and page tokens as callers bend them."""
 
 import base64
 import json
@@ -38,9 +38,7 @@ def names(world: World, text: str | None = None, *order: str) -> list[str]:
 
 def test_models_come_by_name_without_retired_ones_and_prompts(world: World):
     """A search of models without arguments shows those in use, prompts left out, in code point order."""
-    assert names(world) == ["100%", "Red", "a\\b", "red", "red fox", "Über", "über"] or names(world) == [
-        model for model in sorted(names(world)) if model not in ("blue",)
-    ]
+    assert names(world) == ["100%", "Red", "r_d", "red", "red fox", "Über", "über"]
 
 
 def test_prompts_are_found_when_asked_for(world: World):
@@ -82,7 +80,7 @@ def test_the_other_workspaces_experiment_of_the_same_number_is_its_own(world: Wo
 
 
 def test_experiments_come_newest_first_and_by_number(world: World):
-    """The default order of experiments is by age, then upwards by id; an order of one's own ends with the highest id."""
+    """The default order of experiments is by age, then upwards by id; an order of one's own ends with the id down."""
     everything = ask(world, lambda tx: search_experiments(tx, None, ViewType.ACTIVE_ONLY, 10)).items
     assert [experiment.id for experiment in everything] == [1, 2, 3]
     by_time = ask(world, lambda tx: search_experiments(tx, None, ViewType.ALL, 10, ["creation_time"])).items
@@ -145,7 +143,9 @@ def test_pages_have_a_largest_size(world: World, search: Callable[[Tx, int], Any
             ask(world, lambda tx, wrong=wrong: search(tx, wrong))
 
 
-def runs_page(token: str | None = None, text: str = "", order: list[str] | None = None, experiment: str = "1") -> Search:
+def runs_page(
+    token: str | None = None, text: str = "", order: list[str] | None = None, experiment: str = "1"
+) -> Search:
     """A search of three runs."""
     return lambda tx: search_runs(tx, [experiment], text, ViewType.ALL, 3, order or [], token)
 
@@ -178,8 +178,23 @@ def bent(token: str, values: object) -> str:
 
 @pytest.mark.parametrize(
     "values",
-    [None, 5, [], [0], ["0", 1, "x"], [0, 2**63, "x"], [0, "1", "x"], [0, 1, 2], [0, 1, "\x00"], [0, 1, "\ud800"]]
-    + [[True, 1, "x"], [0, [1], "x"], [0, 1.5, "x"], [0, float("nan"), "x"], [0, 1, "x", 2]],
+    [
+        None,
+        5,
+        [],
+        [0],
+        ["0", 1, "x"],
+        [0, 2**63, "x"],
+        [0, "1", "x"],
+        [0, 1, 2],
+        [0, 1, "\x00"],
+        [0, 1, "\ud800"],
+        [True, 1, "x"],
+        [0, [1], "x"],
+        [0, 1.5, "x"],
+        [0, float("nan"), "x"],
+        [0, 1, "x", 2],
+    ],
 )
 def test_a_bent_token_is_refused(world: World, values: object):
     """Whatever stands in a token, it is either a row of the search's order or refused as the caller's mistake."""
@@ -188,7 +203,9 @@ def test_a_bent_token_is_refused(world: World, values: object):
         ask(world, runs_page(bent(token, values)))
 
 
-@pytest.mark.parametrize("token", ["!!", "a", "bm90IGpzb24", "W10", "e30", "NQ", "[" * 3000, "é", "eyJvZmZzZXQiOiAxMH0="])
+@pytest.mark.parametrize(
+    "token", ["!!", "a", "bm90IGpzb24", "W10", "e30", "NQ", "[" * 3000, "é", "eyJvZmZzZXQiOiAxMH0="]
+)
 def test_what_is_no_token_is_refused(world: World, token: str):
     """Text that this server never gave out is refused."""
     with pytest.raises(InvalidInput, match=r"^Invalid page token, "):

@@ -55,7 +55,11 @@ def make_runs(database: Database, number: int = 120) -> list[Thing]:
         found = [(thing, at) for thing, at in zip(made, here, strict=True)]
         rows = [at | {"run_id": t.id, "key": k, "value": v} for t, at in found for k, v in t.beside[kind].items()]
         put(database, table, rows)
-    put(database, latest_metrics, [_point(t, at, k, v) for t, at in zip(made, here, strict=True) for k, v in _metrics(t)])
+    put(
+        database,
+        latest_metrics,
+        [_point(t, at, k, v) for t, at in zip(made, here, strict=True) for k, v in _metrics(t)],
+    )
     _make_datasets(database, made)
     return made
 

@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from security.raw import Raw
-from servers import RunningServer
 
 import modelkeep
+from security.raw import Raw
+from servers import RunningServer
 
 CANARY = b"canary: nobody may read this 5b1f7c"
 CONTENT = b"the bytes of an uploaded file 9a40"

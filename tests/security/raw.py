@@ -43,7 +43,7 @@ class Reply:
 
 
 class Raw:
-    """A connection to a server on this machine that is kept while the server keeps it, and opened anew where it does not."""
+    """A connection to a server on this machine, kept while the server keeps it and opened anew where it does not."""
 
     def __init__(self, port: int, token: str | None = None) -> None:
         self.port = port

@@ -47,7 +47,7 @@ class Route:
         return self.method not in {"GET", "HEAD"} and self.operation.mode is not Mode.STREAM
 
     def target(self, values: dict[str, str], *, spelled: bool = False) -> str:
-        """The path with its fields filled in, percent-encoded unless they are `spelled` already; `x` where none is given."""
+        """The path with its fields filled in, percent-encoded unless `spelled` already; `x` where none is given."""
         filled = []
         for part in self.path.split("/"):
             name = part.strip("{}").removesuffix(":path")

@@ -1,12 +1,13 @@
-"""Rubbish in bodies and queries of every route, on both databases: refused in JSON with the request's id (IN-01, AZ-05)."""
+"""Rubbish in bodies and queries of every route, on both databases, is refused in JSON with an id (IN-01, AZ-05)."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import postgres
 import pytest
+
+import postgres
 from security.raw import Raw
 from security.table import ROUTES, Route
 from servers import RunningServer

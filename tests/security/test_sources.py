@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from security.conftest import CANARY, PROXY, Place
 from security.hostile_paths import HOSTILE_SOURCES
 from security.raw import Raw

@@ -1,9 +1,10 @@
-"""Two workspaces with things of the same names: nothing of one can be seen, named or changed from the other (AZ-04, AZ-06)."""
+"""Two workspaces with things of the same names: nothing of one can be seen or changed from the other (AZ-04, AZ-06)."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from security.raw import Headers, Raw, Reply
 from security.table import ROUTES, Route, encoded
 from servers import RunningServer
@@ -56,7 +57,7 @@ class Tenant:
         return reply.json
 
     def furnish(self, own: str) -> None:
-        """An experiment, run, logged model and file, and a registered model that only this workspace has, and a shared name."""
+        """An experiment, run, logged model and file, registered models of an own and a shared name."""
         made = self.made
         made["experiment_name"] = made["name"] = own
         for name in (own, "shared"):

@@ -155,7 +155,7 @@ class SqliteDatabase:
                 self._run(cursor, job, done)
             with _translated():
                 cursor.execute("COMMIT")
-        except BaseException as error:  # noqa: BLE001 - everybody in the group is told, and the thread must go on
+        except BaseException as error:  # everybody in the group is told, and the thread must go on
             for job in group:
                 job.error = job.error or error
             if self._writer.in_transaction:
@@ -170,7 +170,7 @@ class SqliteDatabase:
                 job.result = job.work(Tx(cursor, SQLITE, job.caller, now_ms(), self._listeners))
             cursor.execute("RELEASE unit")
             done.append(job)
-        except BaseException as error:  # noqa: BLE001 - it belongs to whoever asked for the work
+        except BaseException as error:  # it belongs to whoever asked for the work
             job.error = error
             if not self._writer.in_transaction:
                 # SQLite rolled the whole transaction back (a full disk does that): nothing before this is kept.

@@ -12,7 +12,17 @@ from modelkeep.faces.access_log import AccessLog
 from modelkeep.faces.health import PLAIN
 from modelkeep.faces.health import operations as health_operations
 from modelkeep.faces.http import HttpFace
-from modelkeep.faces.mlflow import artifacts, experiments, logged_models, metrics, models, runs, search, versions, workspaces
+from modelkeep.faces.mlflow import (
+    artifacts,
+    experiments,
+    logged_models,
+    metrics,
+    models,
+    runs,
+    search,
+    versions,
+    workspaces,
+)
 from modelkeep.faces.mlflow.wire import MLFLOW
 from modelkeep.faces.openapi import document
 from modelkeep.faces.operations import PUBLIC, Exchange, Mode, NoInput, Operation, Public

@@ -1,4 +1,7 @@
-"""Conditions in SQL from a filter's shape. Only names from the tables get into the text; everything a user wrote is bound."""
+"""Conditions in SQL from a filter's shape.
+
+Only names from the tables get into the text; everything a user wrote is bound.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +18,13 @@ Condition = ColumnElement[bool]
 Datasets = tuple[bool, ...]
 
 
-def holds(target: Target, shape: Shape, datasets: Datasets = (), seen: Mapping[int, FromClause] | None = None) -> Condition:
+def holds(
+    target: Target, shape: Shape, datasets: Datasets = (), seen: Mapping[int, FromClause] | None = None
+) -> Condition:
     """The condition of a shape on the target's rows.
 
-    `datasets` says for each dataset that metrics are narrowed to whether it has a digest. `seen` has, by slot, rows beside
-    the target's that the statement goes through anyway, and that the condition is about.
+    `datasets` says for each dataset that metrics are narrowed to whether it has a digest. `seen` has, by slot, rows
+    beside the target's that the statement goes through anyway, and that the condition is about.
     """
     if isinstance(shape, Group):
         parts = [holds(target, part, datasets, seen) for part in shape.parts]
@@ -103,12 +108,12 @@ def _type_of(column: ColumnElement[Any], term: Term) -> Any:
 
 
 def _like(column: ColumnElement[Any], name: str, term: Term) -> Condition:
-    # Joined to an empty text, a column offers no index: which index is walked is decided by the plan, not by the pattern.
+    # Which index is walked is the plan's decision, not the pattern's.
     return unindexed(column).like(bindparam(name, type_=text()), escape=term.escape or None)
 
 
 def reached(column: ColumnElement[Any], term: Term, *, prefixed: bool) -> list[Condition]:
-    """Conditions that an index of the column's values finds rows by; of its values' beginnings where it is `prefixed`."""
+    """Conditions that an index of the column's values finds rows by, of their beginnings where it is `prefixed`."""
     indexed = func.substr(column, literal_column("1"), literal_column(str(INDEXED_PREFIX))) if prefixed else column
     low, high = bindparam(f"lo{term.slot}", type_=text()), bindparam(f"hi{term.slot}", type_=text())
     if term.reach in ("value", "value?"):

@@ -1,4 +1,4 @@
-"""Page tokens: where the next page begins, and of which search. They are read as strictly as anything a caller sends."""
+"""Page tokens: where the next page begins, and of which search; read as strictly as anything a caller sends."""
 
 import base64
 import binascii
@@ -91,7 +91,9 @@ def _fits(value: Any, kind: type) -> bool:
     if isinstance(value, bool):
         return False
     if kind is str:
-        return isinstance(value, str) and "\x00" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+        return (
+            isinstance(value, str) and "\x00" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+        )
     if kind is float:
         return isinstance(value, int | float) and abs(value) < 2**1023 * 2 and math.isfinite(value)
     return isinstance(value, int) and abs(value) <= _LARGEST

@@ -10,13 +10,11 @@ from modelkeep.search.cursor import Arguments, read_token, write_token
 from modelkeep.search.grammar import Expr
 from modelkeep.search.order import OrderKey
 from modelkeep.search.shape import Filter, Sort, sort_of, take_apart
-from modelkeep.search.store.origins import Costs
+from modelkeep.search.store.origins import COSTS
 from modelkeep.search.store.pages import Search, column_types
 from modelkeep.search.walk import Corner, Query, find
 
 T = TypeVar("T")
-
-COSTS = Costs()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A filter and an order with their values taken out, so that one compiled statement serves every search of that shape."""
+"""Filters and orders with their values taken out, so that a compiled statement serves all searches of a shape."""
 
 import json
 from dataclasses import dataclass
@@ -160,7 +160,7 @@ def _lower(text: str) -> str:
 
 
 def _escape(pattern: str) -> str:
-    """A character to name as LIKE's escape, so that a backslash is itself on every database; none where none is there."""
+    """A character to name as LIKE's escape, so that a backslash is itself on every database; '' without backslash."""
     if "\\" not in pattern:
         return ""
     return next(char for char in map(chr, range(0xE000, 0xF8FF)) if char not in pattern)

@@ -59,7 +59,7 @@ def search_runs(
     order_by: Sequence[str] = (),
     page_token: str | None = None,
 ) -> Page[RunView]:
-    """Runs of these experiments, the latest started first unless asked; none without experiments. Raises InvalidInput."""
+    """Runs of these experiments, the latest started first unless asked. Raises InvalidInput."""
     order = with_ties(parse_order(order_by, RUNS), by("start_time", ascending=False), by("run_id", ascending=True))
     expr, numbers = parse_filter(text, RUNS), _numbers(experiment_ids)
     asked = Asked(
@@ -109,8 +109,8 @@ def search_logged_models(
 ) -> Page[LoggedModelView]:
     """Logged models of these experiments, the newest first unless asked; deleted runs do not hide them.
 
-    `datasets` narrow the metrics that the filter looks at; where it looks at none, the models are those with any metric on
-    them. Raises InvalidInput.
+    `datasets` narrow the metrics that the filter looks at; where it looks at none, the models are those with any metric
+    on them. Raises InvalidInput.
     """
     keys = with_ties(
         logged_model_order(order_by), by("creation_timestamp", ascending=False), by("model_id", ascending=True)
@@ -148,7 +148,9 @@ def _corners(tx: Tx, numbers: Sequence[int], lifecycles: Sequence[str]) -> list[
         places = [("experiments", {"experiments": json.dumps(numbers)})]
     bounds = [{"lifecycle": lifecycle} for lifecycle in lifecycles] or [{}]
     return [
-        Corner(("workspace", name), tuple(bound), here | place | bound, leads) for name, place in places for bound in bounds
+        Corner(("workspace", name), tuple(bound), here | place | bound, leads)
+        for name, place in places
+        for bound in bounds
     ]
 
 

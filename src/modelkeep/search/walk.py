@@ -1,7 +1,7 @@
 """How a page is found: among the candidates of a rare condition, or along an index in the wanted order.
 
-A stretch of the order is walked by one statement; the next begins only where the page is not full yet. So a page costs what
-its rows cost, wherever it lies.
+A stretch of the order is walked by one statement; the next begins only where the page is not full yet. So a page costs
+what its rows cost, wherever it lies.
 """
 
 from collections.abc import Sequence
@@ -111,8 +111,10 @@ class _Walk:
         origin, fewest = self._origin()
         if origin is not None and fewest == 0:
             return []
-        if origin is not None and (fewest <= most_candidates(self.target, origin, self.search.costs) or not lead):
-            self.search = replace(self.search, origin=origin)
+        few = origin is not None and fewest <= most_candidates(self.target, origin, self.search.costs)
+        if few or not lead:
+            self.search = replace(self.search, origin=origin, few=few)
+            self.values["few"] = fewest
         self._stretch((), bound, placed=after is not None)
         return self.found
 
@@ -191,7 +193,9 @@ class _Walk:
         value = bound[f"c{offset(self.search, lead) + 1}"]
         if isinstance(value, str) and len(value) >= INDEXED_PREFIX:
             return False
-        return bool(self.tx.rows(group_size(self.search, lead), **self.values, **bound)[0].size > self.search.costs.large)
+        return bool(
+            self.tx.rows(group_size(self.search, lead), **self.values, **bound)[0].size > self.search.costs.large
+        )
 
     def _page(
         self,

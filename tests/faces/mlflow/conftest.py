@@ -6,10 +6,13 @@ MODELKEEP_TEST_PEER=mlflow runs the tests against MLflow's own server, without t
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mlflow
+import postgres
 import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.datasets import load_iris
@@ -37,13 +40,38 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=beyond)
 
 
+@contextmanager
+def running(folder: Path, database: str | None) -> Iterator[served.Served]:
+    """A started server, stopped at the end."""
+    server = served.start(folder, database)
+    try:
+        yield server
+    finally:
+        served.stop(server.process)
+
+
+@pytest.fixture(scope="session")
+def sqlite_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[served.Served]:
+    """The one server on SQLite."""
+    with running(tmp_path_factory.mktemp("served"), None) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[served.Served]:
+    """The one server on PostgreSQL, with a database of its own."""
+    with postgres.empty_database(postgres_server) as url, running(tmp_path_factory.mktemp("served"), url) as server:
+        yield server
+
+
 @pytest.fixture(scope="session", params=DATABASES)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[served.Served]:
-    """A started server with its URL and the first administrator's token, on each database."""
-    database = request.getfixturevalue("postgres_url") if request.param == "postgresql" else None
-    running = served.start(tmp_path_factory.mktemp("served"), database)
-    yield running
-    served.stop(running.process)
+def server(request: pytest.FixtureRequest) -> served.Served:
+    """A started server with its URL and the first administrator's token, on each database.
+
+    pytest sets the parameter anew with every file; the servers behind it stay.
+    """
+    found: served.Served = request.getfixturevalue(f"{request.param}_server")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -133,7 +133,9 @@ def _view(given: int | str | None, name: str) -> ViewType:
     text = str(given)
     found = _VIEWS.get(int(text)) if text in ("1", "2", "3") else ViewType.__members__.get(text)
     if found is None:
-        raise InvalidInput(f"Invalid value for parameter '{name}': it must be one of {', '.join(ViewType.__members__)}.", name)
+        raise InvalidInput(
+            f"Invalid value for parameter '{name}': it must be one of {', '.join(ViewType.__members__)}.", name
+        )
     return found
 
 

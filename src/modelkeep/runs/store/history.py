@@ -25,9 +25,7 @@ _NEXT_PAGE = Prepared(_PAGE.where(tuple_(*_ORDER) > _AFTER))
 _OF_RUNS = (
     select(metric_points)
     .join(runs, runs.c.id == metric_points.c.run_id)
-    .where(
-        one_of_texts(metric_points.c.run_id, "run_ids"), unindexed(runs.c.workspace) == bindparam("workspace"), _KEY
-    )
+    .where(one_of_texts(metric_points.c.run_id, "run_ids"), unindexed(runs.c.workspace) == bindparam("workspace"), _KEY)
 )
 _BULK = Prepared(_OF_RUNS.order_by(metric_points.c.run_id, *_ORDER).limit(_LIMIT))
 _STEPS = Prepared(

@@ -90,7 +90,8 @@ _TAGS = Prepared(_of_runs(tags))
 _LATEST = Prepared(
     select(latest_metrics)
     .where(
-        unindexed(latest_metrics.c.workspace) == bindparam("workspace"), one_of_texts(latest_metrics.c.run_id, "run_ids")
+        unindexed(latest_metrics.c.workspace) == bindparam("workspace"),
+        one_of_texts(latest_metrics.c.run_id, "run_ids"),
     )
     .order_by(latest_metrics.c.run_id, latest_metrics.c.key)
 )
@@ -120,7 +121,10 @@ def raise_latest(tx: Tx, experiment_id: int, points: Sequence[MetricPoint]) -> N
 
 def add_model_points(tx: Tx, points: Sequence[MetricPoint]) -> None:
     """Keep the points that were measured on logged models there as well."""
-    named = [point._replace(dataset_name=point.dataset_name or "", dataset_digest=point.dataset_digest or "") for point in points]
+    named = [
+        point._replace(dataset_name=point.dataset_name or "", dataset_digest=point.dataset_digest or "")
+        for point in points
+    ]
     tx.run_rows(_RAISE_MODEL_POINT, MetricPoint._fields, named)
 
 

@@ -55,7 +55,10 @@ def complete_parts(target: Target, sort: Sort, rows: FromClause | None) -> list[
         side = target.sides[sort.place]
         missing, there = rows.c[side.key].is_(None), rows.c.is_nan if side.numbers else there
     rank = Part(case((missing, _rank(MISSING)), else_=there), True)
-    return [rank, *(Part(func.coalesce(column, _zero(column)), sort.ascending) for column in _values(target, sort, rows))]
+    return [
+        rank,
+        *(Part(func.coalesce(column, _zero(column)), sort.ascending) for column in _values(target, sort, rows)),
+    ]
 
 
 def parts_with(target: Target, sort: Sort, rows: FromClause | None) -> list[Part]:
@@ -96,7 +99,9 @@ def beginning(value: ColumnElement[Any]) -> ColumnElement[Any]:
 def _zero(column: ColumnElement[Any]) -> ColumnElement[Any]:
     if isinstance(column.type, String):
         return literal_column("''", column.type)
-    return cast(literal_column("0"), column.type) if isinstance(column.type, Double) else literal_column("0", column.type)
+    return (
+        cast(literal_column("0"), column.type) if isinstance(column.type, Double) else literal_column("0", column.type)
+    )
 
 
 def joined(target: Target, sort: Sort, rows: FromClause) -> Condition:

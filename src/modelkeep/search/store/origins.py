@@ -17,15 +17,18 @@ from modelkeep.search.store.targets import VERSIONS, Side, Target, scope_of
 class Costs:
     """From how many rows on another plan is cheaper; measured where 100,000 rows are searched.
 
-    candidates: walking the wanted order and testing each row beats sorting the candidates of a condition; `by_beginning`
-    where an index holds only the beginnings of values, and counting takes longer. large: equal values are walked in the order
-    of the next key rather than sorted by it. few: rows are gone through sooner than all are counted.
+    candidates: walking the wanted order and testing each row beats sorting the candidates of a condition; by_beginning:
+    the same where an index holds only the beginnings of values, and counting takes longer. large: equal values are
+    walked in the order of the next key, not sorted by it. few: rows are gone through sooner than all are counted.
     """
 
     candidates: int = 2500
     by_beginning: int = 1500
     large: int = 1500
     few: int = 5000
+
+
+COSTS = Costs()
 
 
 def has_origin(target: Target, shape: Shape) -> bool:
@@ -55,11 +58,15 @@ def most_candidates(target: Target, term: Term, costs: Costs) -> int:
     return costs.by_beginning if side is not None and term.named and not side.numbers else costs.candidates
 
 
-def is_among(target: Target, scope: tuple[str, ...], term: Term) -> Condition:
-    """The condition itself, in the form that makes its candidates the only rows looked at."""
+def is_among(target: Target, scope: tuple[str, ...], term: Term, *, few: bool) -> Condition:
+    """The condition itself, in the form that makes its candidates the only rows looked at.
+
+    `few` says that their number is bound: PostgreSQL, which would guess it, then looks them up one by one.
+    """
     own = target.ids
     row: Any = own[0] if len(own) == 1 else tuple_(*own)
-    found: Condition = row.in_(_candidates(target, scope, term, whole=True))
+    candidates = _candidates(target, scope, term, whole=True)
+    found: Condition = row.in_(candidates.limit(bindparam("few", type_=integer())) if few else candidates)
     return found
 
 

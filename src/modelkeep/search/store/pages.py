@@ -28,7 +28,7 @@ from modelkeep.search.store.orders import (
     parts_with,
     parts_without,
 )
-from modelkeep.search.store.origins import Costs, count_of, is_among
+from modelkeep.search.store.origins import COSTS, Costs, count_of, is_among
 from modelkeep.search.store.targets import TARGETS, Side, Target, scope_of
 
 _KEPT = 256
@@ -37,10 +37,11 @@ _ONE: ColumnElement[int] = literal_column("1", integer())
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A search's shape. `scope` and `bounds` name what it is bound to; `origin` is the term whose candidates it goes through.
+    """A search's shape. `scope` and `bounds` name what it is bound to.
 
-    `datasets` are those that metrics are narrowed to, with or without a digest each; where no condition is about a metric,
-    `only_measured` asks for any metric on one of them.
+    `datasets` are those that metrics are narrowed to, with or without a digest each; where no condition is about a
+    metric, `only_measured` asks for any metric on one of them. `origin` is the term whose candidates are gone through,
+    `few` whether their number is bound.
     """
 
     target: str
@@ -51,16 +52,17 @@ class Search:
     datasets: tuple[bool, ...] = ()
     only_measured: bool = False
     origin: Term | None = None
-    costs: Costs = Costs()
+    few: bool = False
+    costs: Costs = COSTS
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """A stretch of a search's order that one statement walks.
 
-    `prior` says of the first sort keys that they are missing, or equal to what is bound; the next one leads. `phase`: rows
-    where it is present, where it is NaN, or all, sorted by computed columns. `part`: the whole stretch, what follows the
-    last page's row among its equals, what lies beyond those, or everything after that row.
+    `prior` says of the first sort keys that they are missing, or equal to what is bound; the next one leads. `phase`:
+    rows where it is present, where it is NaN, or all, sorted by computed columns. `part`: the whole stretch, what
+    follows the last page's row among its equals, what lies beyond those, or everything after that row.
     """
 
     prior: tuple[Literal["missing", "equal"], ...]
@@ -70,7 +72,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Walk:
-    """A step in the making: the tables, the rows beside that lead it (if any do), all order columns, where the lead's begin."""
+    """A step in the making: its tables, the rows beside that lead it (if any do), its order columns.
+
+    `start` is where the order columns of the lead begin.
+    """
 
     tables: Any
     rows: FromClause | None
@@ -96,7 +101,7 @@ def page(search: Search, step: Step, slots: frozenset[int]) -> Prepared:
         *_part(step, walk.parts, constant),
     ]
     if search.origin is not None:
-        conditions.append(is_among(target, search.scope, search.origin))
+        conditions.append(is_among(target, search.scope, search.origin, few=search.few))
     columns = [part.column.label(f"o{at}") for at, part in enumerate(walk.parts)]
     statement = select(*columns, *target.ids).select_from(walk.tables).where(*conditions)
     ordered = [part.ordered for part in walk.parts[constant:]]
@@ -189,7 +194,7 @@ def counts(search: Search, terms: tuple[Term, ...]) -> Prepared:
 
 @lru_cache(_KEPT)
 def first_value(search: Search, lead: int, *, beyond: bool) -> Prepared:
-    """At most one row: the least of a free sort key's values in the order (of texts, the beginning), beyond what is bound."""
+    """At most one row: the first of a free sort key's values, or of those beyond what is bound. Texts are cut."""
     target, sort, side = _lead(search, lead)
     rows = side.rows.alias()
     part = parts_with(target, sort, rows)[1]
@@ -201,7 +206,7 @@ def first_value(search: Search, lead: int, *, beyond: bool) -> Prepared:
 
 @lru_cache(_KEPT)
 def group_size(search: Search, lead: int) -> Prepared:
-    """One row: how many rows share the value that is bound for a free sort key, up to one above what is worth sorting."""
+    """One row: how many rows share the value bound for a free sort key, up to one above what is worth sorting."""
     target, sort, side = _lead(search, lead)
     rows = side.rows.alias()
     part = parts_with(target, sort, rows)[1]
@@ -245,7 +250,9 @@ def totals(search: Search, lead: int) -> Prepared:
     target, sort, side = _lead(search, lead)
     rows = side.rows.alias()
     everything = select(func.count()).select_from(target.rows).where(*scope_of(target.rows, search.scope))
-    having = select(func.count()).select_from(rows).where(*scope_of(rows, _scope(side, search)), *keyed(side, sort, rows))
+    having = (
+        select(func.count()).select_from(rows).where(*scope_of(rows, _scope(side, search)), *keyed(side, sort, rows))
+    )
     return Prepared(select(everything.scalar_subquery().label("rows"), having.scalar_subquery().label("having_key")))
 
 
