@@ -18,9 +18,7 @@ from modelkeep.core.types import SYSTEM
 from modelkeep.db import Database, Prepared
 from modelkeep.db.migrate import create_schema
 
-SET = Prepared(
-    update(tables.access.tokens).values(expires_at=bindparam("expires"), revoked_at=bindparam("revoked"))
-)
+SET = Prepared(update(tables.access.tokens).values(expires_at=bindparam("expires"), revoked_at=bindparam("revoked")))
 
 
 @pytest.fixture(name="database")

@@ -20,7 +20,9 @@ def shape(url: str) -> dict[str, object]:
             table: (
                 [(column["name"], str(column["type"]), column["nullable"]) for column in found.get_columns(table)],
                 found.get_pk_constraint(table)["constrained_columns"],
-                sorted((key["referred_table"], tuple(key["constrained_columns"])) for key in found.get_foreign_keys(table)),
+                sorted(
+                    (key["referred_table"], tuple(key["constrained_columns"])) for key in found.get_foreign_keys(table)
+                ),
             )
             for table in sorted(found.get_table_names())
         } | {"indexes": index_texts(connection.dialect.name, connection)}
@@ -28,8 +30,9 @@ def shape(url: str) -> dict[str, object]:
 
 def index_texts(kind: str, connection: object) -> list[str]:
     """Every index's definition, white space folded."""
-    sqlite, postgresql = "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL", (
-        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+    sqlite, postgresql = (
+        "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+        ("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'"),
     )
     rows = connection.execute(text(sqlite if kind == "sqlite" else postgresql))  # type: ignore[attr-defined]
     return sorted(re.sub(r"\s+", " ", row[0]) for row in rows)
@@ -72,7 +75,9 @@ def test_a_newer_schema_refuses_to_start(database_url: str) -> None:
 
 def test_the_newest_migration_is_the_head(tmp_path: Path) -> None:
     """HEAD names the last file of the chain."""
-    chain = sorted(path.stem.partition("_")[0] for path in (Path(migrate.__file__).parent / "migrations/versions").glob("0*.py"))
+    chain = sorted(
+        path.stem.partition("_")[0] for path in (Path(migrate.__file__).parent / "migrations/versions").glob("0*.py")
+    )
 
     assert chain[-1] == migrate.HEAD
     assert tuple(chain) == migrate._HISTORY
@@ -87,3 +92,16 @@ def test_a_backup_is_a_whole_database(tmp_path: Path) -> None:
 
     assert migrate.check(f"sqlite:///{copy}").state is SchemaState.CURRENT
     assert oct(copy.stat().st_mode)[-3:] == "600"
+
+
+def test_an_older_schema_is_refused_until_it_is_upgraded(database_url: str) -> None:
+    """A database at an earlier revision is told apart, refuses to serve, and is brought up by the chain."""
+    command = __import__("alembic.command").command
+    command.upgrade(migrate.alembic_config(database_url), migrate._HISTORY[0])
+
+    with pytest.raises(bootstrap.WrongSchema, match="modelkeep db upgrade"):
+        bootstrap.require_schema(database_url)
+    upgraded = migrate.upgrade(database_url)
+
+    assert upgraded.state is SchemaState.CURRENT
+    bootstrap.require_schema(database_url)

@@ -19,7 +19,9 @@ def test_connections_are_durable_and_keep_references(tmp_path: Path) -> None:
     """Every connection is WAL, synchronous FULL, with foreign keys on."""
     connection = connect(str(tmp_path / "m.db"))
 
-    found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")]
+    found = [
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys")
+    ]
 
     assert found == ["wal", 2, 1]
 
@@ -69,7 +71,8 @@ FULL = """
     written = 0
     try:
         while written < 100:
-            database.write_now(SYSTEM, lambda tx: tx.run(add, name=f"w{written}", description="x" * 100_000, created_at=1))
+            name = f"w{written}"
+            database.write_now(SYSTEM, lambda tx: tx.run(add, name=name, description="x" * 100_000, created_at=1))
             written += 1
     except StorageFull:
         print("full")

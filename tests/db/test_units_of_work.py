@@ -117,7 +117,9 @@ def test_a_counter_raised_in_parallel_loses_nothing(database: Database) -> None:
     database.write_now(SYSTEM, lambda tx: tx.run(Prepared(insert(counter)), workspace="w", last_id=0))
 
     with ThreadPoolExecutor(8) as pool:
-        values = list(pool.map(lambda _: database.write_now(SYSTEM, lambda tx: tx.row(raise_it, of="w").last_id), range(40)))
+        values = list(
+            pool.map(lambda _: database.write_now(SYSTEM, lambda tx: tx.row(raise_it, of="w").last_id), range(40))
+        )
 
     assert sorted(values) == list(range(1, 41))
 
@@ -137,10 +139,14 @@ def test_upsert_changes_the_named_columns_only(database: Database) -> None:
 
 def test_lists_and_aggregates_speak_json_on_both_databases(database: Database) -> None:
     """A list bound as JSON selects its members; rows aggregate to JSON text, `[]` when there is none."""
-    by_name = Prepared(select(WORKSPACES.c.name).where(one_of_texts(WORKSPACES.c.name, "names")).order_by(WORKSPACES.c.name))
+    by_name = Prepared(
+        select(WORKSPACES.c.name).where(one_of_texts(WORKSPACES.c.name, "names")).order_by(WORKSPACES.c.name)
+    )
     by_time = Prepared(select(WORKSPACES.c.name).where(one_of_integers(WORKSPACES.c.created_at, "times")))
     rows = Prepared(
-        select(json_rows(WORKSPACES.c.name, WORKSPACES.c.created_at).label("j")).where(one_of_texts(WORKSPACES.c.name, "names"))
+        select(json_rows(WORKSPACES.c.name, WORKSPACES.c.created_at).label("j")).where(
+            one_of_texts(WORKSPACES.c.name, "names")
+        )
     )
 
     def work(tx: Tx) -> tuple[object, ...]:

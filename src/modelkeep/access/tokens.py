@@ -1,8 +1,8 @@
 """API tokens: how they are made, written and recognised.
 
-A token is `mk_<id>_<secret><check>`: 16 hex digits that name it, 43 characters of a 256-bit secret, and 6 hex digits of a
-checksum that lets secret scanners tell a token from a look-alike. Only the SHA-256 of the whole is stored; a slow hash would
-add nothing to 256 random bits.
+A token is `mk_<id>_<secret><check>`: 16 hex digits that name it, 43 characters of a 256-bit secret, and 6 hex digits
+of a checksum that lets secret scanners tell a token from a look-alike. Only the SHA-256 of the whole is stored; a slow
+hash would add nothing to 256 random bits.
 """
 
 import hashlib

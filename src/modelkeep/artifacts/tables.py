@@ -14,8 +14,8 @@ blobs = Table(
     sqlite_with_rowid=False,
 )
 
-# A folder of the mlflow-artifacts:/ namespace; `root` is its path there. The artifact root of a run or of a logged model
-# (`owner` is `run/<id>` or `logged-model/<id>`) may be written to; one with a `digest` is a registered version
+# A folder of the mlflow-artifacts:/ namespace; `root` is its path there. The artifact root of a run or of a logged
+# model (`owner` is `run/<id>` or `logged-model/<id>`) may be written to; one with a `digest` is a registered version
 # (`version/<model id>/<number>`), read-only, and serves exactly the files of that manifest.
 trees = Table(
     "artifact_trees",

@@ -28,9 +28,15 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(rows))
     elif retired:
-        _table(("NAME", "ID", "RETIRED", "BY"), [[r["name"], r["id"], _day(r["retired_at"]), r["retired_by"]] for r in rows])
+        _table(
+            ("NAME", "ID", "RETIRED", "BY"),
+            [[r["name"], r["id"], _day(r["retired_at"]), r["retired_by"]] for r in rows],
+        )
     else:
-        _table(("NAME", "VERSIONS UP TO", "UPDATED"), [[r["name"], str(r["last_version"]), _day(r["updated_at"])] for r in rows])
+        _table(
+            ("NAME", "VERSIONS UP TO", "UPDATED"),
+            [[r["name"], str(r["last_version"]), _day(r["updated_at"])] for r in rows],
+        )
 
 
 @app.command()
@@ -44,17 +50,24 @@ def show(name: str, server: str = SERVER, token: str = TOKEN, workspace: str = W
         return
     typer.echo(f"{model['name']}  (id {model['id']}, by {model['created_by']})")
     header = ("VERSION", "STAGE", "ALIASES", "DIGEST", "BY")
-    _table(header, [
-        [str(v["version"]), v["stage"], ", ".join(v["aliases"]), v.get("digest") or v["origin"], v["created_by"]]
-        for v in versions
-    ])
+    _table(
+        header,
+        [
+            [str(v["version"]), v["stage"], ", ".join(v["aliases"]), v.get("digest") or v["origin"], v["created_by"]]
+            for v in versions
+        ],
+    )
 
 
 @app.command()
-def retire(name: str, server: str = SERVER, token: str = TOKEN, workspace: str = WORKSPACE, as_json: bool = JSON) -> None:
+def retire(
+    name: str, server: str = SERVER, token: str = TOKEN, workspace: str = WORKSPACE, as_json: bool = JSON
+) -> None:
     """Take a registered model out of use; it can be restored for 30 days."""
     answer = Client(server, token, workspace).call("DELETE", "models", name)
-    typer.echo(json.dumps(answer) if as_json else f"{name} is retired; `modelkeep models restore {name}` brings it back.")
+    typer.echo(
+        json.dumps(answer) if as_json else f"{name} is retired; `modelkeep models restore {name}` brings it back."
+    )
 
 
 @app.command()

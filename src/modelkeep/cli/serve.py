@@ -28,7 +28,9 @@ _BACKLOG = 2048
 def serve(
     host: str = typer.Option("127.0.0.1", envvar="MODELKEEP_HOST", help="Address to listen on."),
     port: int = typer.Option(5000, envvar="MODELKEEP_PORT", help="Port to listen on."),
-    data: Path = typer.Option(Path("modelkeep-data"), envvar="MODELKEEP_DATA", help="Folder for database and artifacts."),
+    data: Path = typer.Option(
+        Path("modelkeep-data"), envvar="MODELKEEP_DATA", help="Folder for database and artifacts."
+    ),
     database: str = typer.Option("", envvar="MODELKEEP_DATABASE", help="sqlite:///PATH or postgresql+psycopg://..."),
     artifacts: str = typer.Option("", envvar="MODELKEEP_ARTIFACTS", help="file://DIR"),
     auth: str = typer.Option("token", envvar="MODELKEEP_AUTH", help="token, or none (loopback only)."),

@@ -94,16 +94,15 @@ class one_of_integers(_OneOf):  # noqa: N801
 @compiles(one_of_integers, "sqlite")
 def _one_of_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
     column, members = compiler.process(element.column, **kw), compiler.process(element.members, **kw)
-    return f"{column} IN (SELECT value FROM json_each({members}))"
+    return f"{column} IN (SELECT value FROM json_each({members}))"  # noqa: S608 - both are compiled, not texts
 
 
 @compiles(one_of_texts, "postgresql")
 @compiles(one_of_integers, "postgresql")
 def _one_of_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     column, members = compiler.process(element.column, **kw), compiler.process(element.members, **kw)
-    return (
-        f"{column} = ANY(ARRAY(SELECT cast(jsonb_array_elements_text(cast({members} AS jsonb)) AS {element.member_type})))"
-    )
+    member = f"cast(jsonb_array_elements_text(cast({members} AS jsonb)) AS {element.member_type})"
+    return f"{column} = ANY(ARRAY(SELECT {member}))"
 
 
 def upsert_changed(table: Table, keys: list[str], value: str) -> Any:
@@ -144,7 +143,7 @@ def _key_rows_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
 def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
     """A text column as an expression that no index serves.
 
-    For conditions that only check what others found: SQLite, which keeps no statistics here, believes that any equality on
-    the first column of an index leaves ten rows, and would rather read a whole workspace than look up a hundred keys.
+    For conditions that only check what others found: SQLite, which keeps no statistics here, believes that any equality
+    on the first column of an index leaves ten rows, and would rather read a whole workspace than look up a hundred keys.
     """
     return column.concat(literal_column("''"))

@@ -1,7 +1,7 @@
 """The schema's life: made at once for a new database, compared at every start, upgraded by Alembic when asked.
 
-A new database is created from the declared tables and stamped; an older one is brought up by the chain of migrations. A test
-holds the two ways to the same result.
+A new database is created from the declared tables and stamped; an older one is brought up by the chain of migrations.
+A test holds the two ways to the same result.
 """
 
 import importlib
@@ -18,8 +18,8 @@ from modelkeep.db.schema import metadata
 from modelkeep.db.sqlite import PRAGMAS, connect
 
 # The newest revision in migrations/versions; a test compares the two.
-HEAD = "0001"
-_HISTORY = (HEAD,)
+HEAD = "0002"
+_HISTORY = ("0001", HEAD)
 _VERSION_TABLE = "alembic_version"
 
 

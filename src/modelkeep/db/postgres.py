@@ -61,7 +61,9 @@ class PostgresDatabase:
         self._threads.shutdown()
         self._pool.close()
 
-    def _write(self, connection: "psycopg.Connection[tuple[object, ...]]", caller: Caller, work: Callable[[Tx], T]) -> T:
+    def _write(
+        self, connection: "psycopg.Connection[tuple[object, ...]]", caller: Caller, work: Callable[[Tx], T]
+    ) -> T:
         with connection.transaction(), connection.cursor() as cursor:
             return work(Tx(cursor, POSTGRESQL, caller, now_ms(), self._listeners))
 

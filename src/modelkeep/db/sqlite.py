@@ -1,7 +1,7 @@
 """SQLite: one writer thread that commits in groups, readers on connections of their own beside it.
 
-A group is BEGIN IMMEDIATE, one SAVEPOINT for each unit of work, one COMMIT (one fsync, synchronous=FULL), then all answers.
-A unit that fails loses only its savepoint. Format and guarantees: https://www.sqlite.org/wal.html
+A group is BEGIN IMMEDIATE, one SAVEPOINT for each unit of work, one COMMIT (one fsync, synchronous=FULL), then all
+answers. A unit that fails loses only its savepoint. Format and guarantees: https://www.sqlite.org/wal.html
 """
 
 import asyncio

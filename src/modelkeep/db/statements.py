@@ -1,8 +1,8 @@
 """Statements are written in SQLAlchemy Core, compiled once for each dialect, and run by the driver itself.
 
-SQLAlchemy's execution layer costs 50-100 us a statement, several times what SQLite needs to answer it; compiling once and
-handing text and a dict to the driver keeps its language without that cost. Columns are therefore of types that need no
-conversion on either driver: text, integers, floats and bytes.
+SQLAlchemy's execution layer costs 50-100 us a statement, several times what SQLite needs to answer it; compiling once
+and handing text and a dict to the driver keeps its language without that cost. Columns are therefore of types that
+need no conversion on either driver: text, integers, floats and bytes.
 """
 
 from collections import namedtuple
@@ -20,7 +20,7 @@ def row_type(columns: tuple[str, ...]) -> Any:
     """The named-tuple class for these column names; one class per list of names for the life of the process."""
     found = _ROW_TYPES.get(columns)
     if found is None:
-        found = _ROW_TYPES[columns] = namedtuple("Row", columns, rename=True)  # noqa: PYI024
+        found = _ROW_TYPES[columns] = namedtuple("Row", columns, rename=True)
     return found
 
 

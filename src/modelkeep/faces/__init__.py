@@ -1,1 +1,1 @@
-"""Faces: wires that the same use cases are offered on. They parse, call one use case and render; they decide nothing."""
+"""Faces: wires that the same use cases are offered on. They parse, call one use case, render."""

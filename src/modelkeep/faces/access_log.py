@@ -53,10 +53,14 @@ class AccessLog:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.in_progress = Gauge("modelkeep_http_requests_in_progress", "Requests being answered", registry=self.registry)
+        self.in_progress = Gauge(
+            "modelkeep_http_requests_in_progress", "Requests being answered", registry=self.registry
+        )
         self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
-    def record(self, *, operation: str, method: str, path: str, status: int, seconds: float, who: str, request_id: str) -> None:
+    def record(
+        self, *, operation: str, method: str, path: str, status: int, seconds: float, who: str, request_id: str
+    ) -> None:
         """One request has been answered."""
         counter, histogram = self._metrics_of(operation, status)
         counter.inc()

@@ -21,7 +21,9 @@ class Guard:
     def check(self, headers: Mapping[bytes, bytes], raw_path: bytes, query: bytes) -> None:
         """`Forbidden` for a foreign Host or Origin, `InvalidInput` for an address that is no address."""
         if not self._is_ours(headers.get(b"host", b"")):
-            raise Forbidden("Invalid Host header: this server does not answer to that name (see MODELKEEP_ALLOWED_HOSTS).")
+            raise Forbidden(
+                "Invalid Host header: this server does not answer to that name (see MODELKEEP_ALLOWED_HOSTS)."
+            )
         origin = headers.get(b"origin")
         if origin is not None and not self._is_our_origin(origin):
             raise Forbidden("Cross-origin request blocked: the Origin header names another site.")

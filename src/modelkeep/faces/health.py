@@ -1,6 +1,5 @@
 """Operations about the server itself: is it alive, is it ready, what is it, how does it do."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -24,9 +23,7 @@ class PlainFace:
 
     name = "plain"
 
-    def parse(
-        self, operation: Operation, fields: dict[str, Any], body: bytes, headers: Mapping[bytes, bytes]
-    ) -> Any:
+    def parse(self, operation: Operation, *_rest: Any) -> Any:
         """These operations take nothing."""
         return operation.request()
 
@@ -121,8 +118,14 @@ def operations(log: AccessLog) -> list[Operation]:
         _operation("health", "/health", health, "Whether the process answers", str),
         _operation("ready", "/ready", ready, "Whether database and storage work", Readiness),
         _operation("version", "/version", version, "The MLflow version whose wire is spoken", str),
-        _operation("own_version", "/api/v1/version", server_version, "This program's version", ServerVersion,
-                   permission=Permission.SERVER_READ),
+        _operation(
+            "own_version",
+            "/api/v1/version",
+            server_version,
+            "This program's version",
+            ServerVersion,
+            permission=Permission.SERVER_READ,
+        ),
         _operation("info", "", server_info, "Which optional parts are offered", ServerInfo, routes=info),
         _operation("metrics", "/metrics", metrics, "Prometheus metrics", str, permission=Permission.SERVER_READ),
     ]

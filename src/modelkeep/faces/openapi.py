@@ -46,10 +46,16 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     for operation in operations:
         for number, (method, path) in enumerate(operation.routes):
             plain = path.replace(":path}", "}")
-            paths.setdefault(plain, {})[method.lower()] = _described(operation, method, plain, number, by_struct, components)
+            paths.setdefault(plain, {})[method.lower()] = _described(
+                operation, method, plain, number, by_struct, components
+            )
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Modelkeep", "version": __version__, "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"}},
+        "info": {
+            "title": "Modelkeep",
+            "version": __version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
         "security": [{"token": []}, {"basic": []}],
         "paths": paths,
         "components": {
@@ -85,7 +91,10 @@ def _described(
     if operation.mode is Mode.STREAM and method in _BODY_METHODS:
         described["requestBody"] = {"content": {"application/octet-stream": {}}}
     elif method in _BODY_METHODS and operation.request is not NoInput:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": by_struct[operation.request]}}}
+        described["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": by_struct[operation.request]}},
+        }
     if method not in _BODY_METHODS or operation.mode is Mode.STREAM:
         described["parameters"] += _query_parameters(operation, schema, in_path)
     return described

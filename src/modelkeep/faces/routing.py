@@ -41,7 +41,9 @@ class Router:
         segments = [decode(part) for part in raw_path.split(b"/") if part]
         return self._walk(method, segments, trailing_slash=raw_path.endswith(b"/"))
 
-    def _walk(self, method: str, segments: list[str], *, trailing_slash: bool) -> tuple[Operation, dict[str, str]] | None:
+    def _walk(
+        self, method: str, segments: list[str], *, trailing_slash: bool
+    ) -> tuple[Operation, dict[str, str]] | None:
         node = self._root
         values: list[str] = []
         found: tuple[tuple[Operation, tuple[str, ...]], list[str]] | None = None

@@ -55,8 +55,8 @@ model_tags = Table(
     sqlite_with_rowid=False,
 )
 
-# `name` repeats the model's, so that pages of versions come out of one index. `origin` is `stored` (digest, files and size
-# are of the frozen manifest) or `external` (the bytes are elsewhere and unverified).
+# `name` repeats the model's, so that pages of versions come out of one index. `origin` is `stored` (digest, files and
+# size are of the frozen manifest) or `external` (the bytes are elsewhere and unverified).
 versions = Table(
     "model_versions",
     metadata,

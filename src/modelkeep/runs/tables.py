@@ -1,6 +1,7 @@
 """Tables of experiments, runs, their records, and logged models.
 
-Rows that searches go through repeat their experiment's id, so that one index answers "in this experiment, with that value".
+Rows that searches go through repeat their experiment's id, so that one index answers "in this experiment, with that
+value".
 """
 
 from typing import Any
@@ -15,7 +16,8 @@ def _value_prefix() -> Any:
     return func.substr(column("value"), 1, INDEXED_PREFIX)
 
 
-# `lifecycle` is `active` or `deleted`, here and on runs. Ids are numbers on the wire as text; each workspace has its own 0.
+# `lifecycle` is `active` or `deleted`, here and on runs. Ids are numbers on the wire as text; each workspace has its
+# own 0.
 experiments = Table(
     "experiments",
     metadata,

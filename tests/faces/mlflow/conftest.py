@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import postgres
 import pytest
 from mlflow.tracking import MlflowClient
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+import postgres
 from faces.mlflow import served
 from faces.mlflow.build import Build, unused
 from faces.mlflow.wire import Wire

@@ -1,6 +1,7 @@
 """Alembic's environment: our engine, one chain for both dialects."""
 
 from alembic import context
+
 from modelkeep.db.migrate import sync_engine
 
 with sync_engine(context.config.attributes["url"]).connect() as connection:

@@ -49,9 +49,7 @@ class MlflowFace:
 
     name = "mlflow"
 
-    def parse(
-        self, operation: Operation, fields: dict[str, Any], body: bytes, headers: Mapping[bytes, bytes]
-    ) -> Any:
+    def parse(self, operation: Operation, fields: dict[str, Any], body: bytes, headers: Mapping[bytes, bytes]) -> Any:
         """The operation's message from the query (GET) or the JSON body (the rest), and from the path."""
         if body:
             request = _from_body(operation.request, body, headers)
@@ -103,7 +101,9 @@ def invalid_value(name: str, value: Any) -> InvalidInput:
     """The refusal of a parameter whose value is of the wrong type."""
     shown = msgspec.json.encode(value, order="sorted").decode()
     kind = type(value).__name__
-    return InvalidInput(f"Invalid value {shown} for parameter '{name}' supplied:  Hint: Value was of type '{kind}'. {_SEE_DOCS}", name)
+    return InvalidInput(
+        f"Invalid value {shown} for parameter '{name}' supplied:  Hint: Value was of type '{kind}'. {_SEE_DOCS}", name
+    )
 
 
 def require_fields(request: Any) -> None:

@@ -125,20 +125,20 @@ def keyed(side: Side, sort: Sort, rows: FromClause) -> list[Condition]:
 
 def lacks(target: Target, sort: Sort) -> Condition:
     """Rows that have no value for this key."""
-    return target.attributes[sort.place].is_(None) if not sort.named else not_(_with(target, sort, ()))
+    return target.attributes[sort.place].is_(None) if not sort.named else not_(_with(target, sort, None))
 
 
 def equals(target: Target, sort: Sort, at: int) -> Condition:
     """Rows whose value for this free key is what is bound from column `at` on."""
-    return _with(target, sort, tuple(part.column for part in parts_equal(target, sort, at)[1:]))
+    return _with(target, sort, parts_equal(target, sort, at)[-1].column)
 
 
-def _with(target: Target, sort: Sort, bound: tuple[ColumnElement[Any], ...]) -> Condition:
+def _with(target: Target, sort: Sort, bound: ColumnElement[Any] | None) -> Condition:
     side = target.sides[sort.place]
     rows = side.rows.alias()
     same: list[Condition] = []
-    if bound:
-        same = [value == given for value, given in zip(_values(target, sort, rows), bound, strict=True)]
+    if bound is not None:
+        same = [rows.c[side.value] == bound]
         same += [rows.c.is_nan == literal_column("0")] if side.numbers else []
     return select(literal_column("1")).where(*beside(target, side, rows), *keyed(side, sort, rows), *same).exists()
 
