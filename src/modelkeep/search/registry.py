@@ -74,9 +74,6 @@ def _corner(tx: Tx, text: str | None, schema: Schema) -> tuple[Corner, Expr | No
 
 def _version_count(value: int) -> int:
     if value < 1:
-        told = "It must be a positive integer"
-    elif value > MOST_VERSIONS:
-        told = f"It must be at most {MOST_VERSIONS}"
-    else:
-        return value
-    raise InvalidInput(f"Invalid value for max_results. {told}, but got {value}", "max_results")
+        text = f"Invalid value for max_results. It must be a positive integer, but got {value}"
+        raise InvalidInput(text, "max_results")
+    return check_count(value, MOST_VERSIONS)

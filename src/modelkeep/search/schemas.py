@@ -60,7 +60,8 @@ class Schema:
     """One search: attributes by canonical name, other spellings of them, kinds of free keys, prefixes, order keys.
 
     `order_keys` maps an accepted spelling to the canonical attribute; `order_entities` are the kinds of free keys that
-    may order. With `order_repeats` a field given twice counts once; otherwise it is refused.
+    may order. With `order_repeats` a field given twice counts once; otherwise it is refused. `mlflow_keys` are the
+    attributes that MLflow knows too, where we take more: a refusal names them first, in MLflow's words.
     """
 
     attributes: Mapping[str, Field]
@@ -71,6 +72,7 @@ class Schema:
     synonyms: Mapping[str, str]
     order_entities: tuple[str, ...] = ()
     order_repeats: bool = False
+    mlflow_keys: tuple[str, ...] = ()
 
     def field(self, entity: str, key: str) -> Field:
         """The rules of a key that `resolve` has named."""
@@ -119,9 +121,15 @@ class Schema:
     def _attribute(self, name: str) -> str:
         canonical = self.synonyms.get(name, name)
         if canonical not in self.attributes:
-            valid = _braced([*self.attributes, *self.synonyms])
-            raise InvalidInput(f"Invalid attribute key '{name}' specified. Valid keys are '{valid}'", "filter")
+            raise InvalidInput(f"Invalid attribute key '{name}' specified. Valid keys are {self._valid_keys()}", "filter")
         return canonical
+
+    def _valid_keys(self) -> str:
+        ours = [*self.attributes, *self.synonyms]
+        if not self.mlflow_keys:
+            return f"'{_braced(ours)}'"
+        further = ", ".join(sorted(set(ours) - set(self.mlflow_keys)))
+        return f"'{_braced(self.mlflow_keys)}'; here also {further}"
 
     def wrong_comparator(self, entity: str, key: str, operator: str) -> InvalidInput:
         """The refusal of an operator that the key does not take."""
@@ -180,6 +188,7 @@ MODELS = Schema(
         "last_updated_timestamp": INTEGER,
         "name": LISTED_TEXT,
     },
+    mlflow_keys=("name",),
     synonyms={"alias": "aliases", "timestamp": "last_updated_timestamp"},
     entities={"tag": TAG},
     prefixes=ATTRIBUTE_PREFIXES | TAG_PREFIXES,
@@ -210,6 +219,7 @@ VERSIONS = Schema(
         "user_id": TEXT,
         "version_number": LOOSE_INTEGER,
     },
+    mlflow_keys=("name", "run_id", "source_path", "version_number"),
     synonyms={
         "alias": "aliases",
         "source": "source_path",

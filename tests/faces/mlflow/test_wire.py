@@ -116,10 +116,15 @@ def test_version_is_the_text_of_a_version(wire: Wire):
 
 
 def test_server_info_names_the_store(wire: Wire):
-    """The server tells a 3.17 client its kind of store and that it has no workspaces."""
+    """The server tells a 3.17 client its kind of store."""
     info = wire.under("/api/3.0/mlflow/").get("server-info").ok()
     assert info["store_type"] == "SqlStore"
-    assert info["workspaces_enabled"] is False
+
+
+@pytest.mark.beyond_mlflow
+def test_workspaces_are_offered_from_the_start(wire: Wire):
+    """The server tells a client that names a workspace that it has them; MLflow must be started so."""
+    assert wire.under("/api/3.0/mlflow/").get("server-info").ok()["workspaces_enabled"] is True
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8"])
