@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from modelkeep.artifacts.blobs import BLOCK, FSYNC_FAILED_EXIT, SWEEP_LIMIT, Blob, BlobStore, LocalBlobs, blob_key
+from modelkeep.artifacts.blobs import BLOCK, Blob, BlobStore
+from modelkeep.artifacts.local import FSYNC_FAILED_EXIT, SWEEP_LIMIT, LocalBlobs, blob_key
 from modelkeep.core.errors import Corrupt, InvalidInput, NotFound, StorageFull, Unavailable
 
 Factory = Callable[[Path], BlobStore]
@@ -468,7 +469,7 @@ def test_file_size_limit(tmp_path: Path) -> None:
     script = """
         import resource, sys
         from pathlib import Path
-        from modelkeep.artifacts.blobs import LocalBlobs
+        from modelkeep.artifacts.local import LocalBlobs
         from modelkeep.core.errors import StorageFull
         store = LocalBlobs(Path(sys.argv[1]))
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -525,7 +526,7 @@ def test_full_disk(small_disk: Path) -> None:
 ONE_COMMIT = """
     import sys
     from pathlib import Path
-    from modelkeep.artifacts.blobs import LocalBlobs
+    from modelkeep.artifacts.local import LocalBlobs
     from modelkeep.core.errors import DomainError
     store = LocalBlobs(Path(sys.argv[1]))
     with store.begin() as staging:

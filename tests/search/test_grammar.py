@@ -123,7 +123,11 @@ def test_precedence(text: str, expected: Expr) -> None:
 @pytest.mark.parametrize(
     ("search", "text", "message"),
     [
-        ("models", "run_id = 'a'", "Invalid attribute key 'run_id' specified. Valid keys are '{'name'}'; here also alias"),
+        (
+            "models",
+            "run_id = 'a'",
+            "Invalid attribute key 'run_id' specified. Valid keys are '{'name'}'; here also",
+        ),
         ("models", "foo.bar = 'a'", "Invalid entity type 'foo'. Valid entity types are ('attribute', 'tag', 'tags')"),
         ("models", "metrics.a > 1", "Invalid entity type 'metrics'. Valid entity types are ("),
         ("models", "name > 'a'", "Invalid comparator for attribute: >"),

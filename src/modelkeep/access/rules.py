@@ -24,6 +24,7 @@ class Permission(StrEnum):
     VERSION_MOVE = "version:move"
     WORKSPACE_READ = "workspace:read"
     WORKSPACE_MANAGE = "workspace:manage"
+    JOURNAL_READ = "journal:read"
     SERVER_READ = "server:read"
 
 

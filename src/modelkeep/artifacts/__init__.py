@@ -1,7 +1,8 @@
 """Artifacts: trees of files that clients upload, the blobs they are made of, and the manifests that versions freeze."""
 
-from modelkeep.artifacts.blobs import Blob, BlobReader, BlobStore, LocalBlobs, Staging
+from modelkeep.artifacts.blobs import Blob, BlobReader, BlobStore, Staging
 from modelkeep.artifacts.events import ArtifactsDeleted, ArtifactStored
+from modelkeep.artifacts.local import LocalBlobs
 from modelkeep.artifacts.rules import (
     External,
     Local,

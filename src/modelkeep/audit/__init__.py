@@ -1,5 +1,5 @@
 """Audit: the record of what was done, by whom."""
 
-from modelkeep.audit.service import history, record
+from modelkeep.audit.service import entries, record
 
-__all__ = ["history", "record"]
+__all__ = ["entries", "record"]

@@ -30,6 +30,6 @@ def record(tx: Tx, event: Event) -> None:
     )
 
 
-def history(tx: Tx, resource: str) -> list[Any]:
-    """Everything that was done to a resource (`registered-model/<id>`, ...), oldest first."""
-    return store.entries_of(tx, resource)
+def entries(tx: Tx, before: int, limit: int) -> list[Any]:
+    """What was done in the workspace before the entry numbered `before`, newest first."""
+    return store.page(tx, before, limit)

@@ -9,10 +9,11 @@ from modelkeep.db import Prepared, Tx
 
 _COLUMNS = ("at", "workspace", "actor", "actor_method", "token_id", "request_id", "kind", "resource", "data")
 _INSERT = Prepared(insert(journal).values({name: bindparam(name) for name in _COLUMNS}))
-_OF_RESOURCE = Prepared(
+_PAGE = Prepared(
     select(journal)
-    .where(journal.c.workspace == bindparam("workspace"), journal.c.resource == bindparam("resource"))
-    .order_by(journal.c.id)
+    .where(journal.c.workspace == bindparam("workspace"), journal.c.id < bindparam("before"))
+    .order_by(journal.c.id.desc())
+    .limit(bindparam("limit"))
 )
 
 
@@ -21,6 +22,6 @@ def append(tx: Tx, values: dict[str, Any]) -> None:
     tx.run(_INSERT, **values)
 
 
-def entries_of(tx: Tx, resource: str) -> list[Any]:
-    """All entries about a resource, oldest first."""
-    return tx.rows(_OF_RESOURCE, workspace=tx.workspace, resource=resource)
+def page(tx: Tx, before: int, limit: int) -> list[Any]:
+    """Entries of the workspace older than the one numbered `before`, newest first."""
+    return tx.rows(_PAGE, workspace=tx.workspace, before=before, limit=limit)

@@ -1,6 +1,6 @@
 """The journal: one row for each event, written in the transaction that made it true."""
 
-from sqlalchemy import Index, Table
+from sqlalchemy import Table
 
 from modelkeep.db.schema import int_column, metadata, text_column
 
@@ -17,5 +17,4 @@ journal = Table(
     text_column("kind"),
     text_column("resource"),
     text_column("data"),
-    Index("journal_resource", "workspace", "resource", "id"),
 )

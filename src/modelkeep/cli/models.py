@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from modelkeep.cli.client import SERVER, TOKEN, WORKSPACE, Client
 from modelkeep.cli.db import JSON
+from modelkeep.cli.tables import print_table
 
 app = typer.Typer(help="Registered models of a running server.", no_args_is_help=True)
 
@@ -28,12 +27,12 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(rows))
     elif retired:
-        _table(
+        print_table(
             ("NAME", "ID", "RETIRED", "BY"),
             [[r["name"], r["id"], _day(r["retired_at"]), r["retired_by"]] for r in rows],
         )
     else:
-        _table(
+        print_table(
             ("NAME", "VERSIONS UP TO", "UPDATED"),
             [[r["name"], str(r["last_version"]), _day(r["updated_at"])] for r in rows],
         )
@@ -50,7 +49,7 @@ def show(name: str, server: str = SERVER, token: str = TOKEN, workspace: str = W
         return
     typer.echo(f"{model['name']}  (id {model['id']}, by {model['created_by']})")
     header = ("VERSION", "STAGE", "ALIASES", "DIGEST", "BY")
-    _table(
+    print_table(
         header,
         [
             [str(v["version"]), v["stage"], ", ".join(v["aliases"]), v.get("digest") or v["origin"], v["created_by"]]
@@ -93,15 +92,6 @@ def _pages(client: Client, *segments: str) -> Any:
         cursor = page.get("next_cursor") or ""
         if not cursor:
             return
-
-
-def _table(header: tuple[str, ...], rows: list[list[str]]) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in header:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
 
 
 def _day(milliseconds: int) -> str:

@@ -1,7 +1,13 @@
 """The event: a fact in the past tense, emitted inside the transaction that made it true."""
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar
+
+
+@cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,4 +23,5 @@ class Event:
 
     def data(self) -> dict[str, Any]:
         """The fields of the fact, ready to be stored as JSON."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        kind: Any = type(self)
+        return {name: getattr(self, name) for name in _field_names(kind)}

@@ -144,6 +144,6 @@ def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
     """A text column as an expression that no index serves.
 
     For conditions that only check what others found: SQLite, which keeps no statistics here, believes that any equality
-    on the first column of an index leaves ten rows, and would rather read a whole workspace than look up a hundred keys.
+    on the first column of an index leaves ten rows: it would rather read a whole workspace than look up a hundred keys.
     """
     return column.concat(literal_column("''"))

@@ -22,6 +22,9 @@ T = TypeVar("T")
 _TRIES = 8
 _RETRIED = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
 _POOL_TIMEOUT_S = 10.0
+# Our statements are look-ups and short index walks: compiling them, or sharing them between workers, costs more than
+# running them; and the indexes they walk are in memory.
+_OPTIONS = "-c jit=off -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
 
 
 class PostgresDatabase:
@@ -36,7 +39,7 @@ class PostgresDatabase:
             min_size=1,
             max_size=connections,
             timeout=_POOL_TIMEOUT_S,
-            kwargs={"autocommit": True, "application_name": "modelkeep"},
+            kwargs={"autocommit": True, "application_name": "modelkeep", "options": _OPTIONS},
             check=ConnectionPool.check_connection,
             open=True,
         )

@@ -1,7 +1,7 @@
 """SQLite: one writer thread that commits in groups, readers on connections of their own beside it.
 
-A group is BEGIN IMMEDIATE, one SAVEPOINT for each unit of work, one COMMIT (one fsync, synchronous=FULL), then all
-answers. A unit that fails loses only its savepoint. Format and guarantees: https://www.sqlite.org/wal.html
+A group is BEGIN IMMEDIATE, the units of work, one COMMIT (one fsync, synchronous=FULL), then all answers. A unit that
+fails loses its own changes only. Format and guarantees: https://www.sqlite.org/wal.html
 """
 
 import asyncio
@@ -146,37 +146,54 @@ class SqliteDatabase:
                 return group
 
     def _commit(self, group: list[Job]) -> None:
+        """Run and commit a group; every job has its result or its error afterwards.
+
+        Savepoints cost two statements a job, so the first attempt goes without. If a job fails, nothing of that
+        attempt is kept, and a group of several runs again with a savepoint each.
+        """
         cursor = self._writer.cursor()
-        done: list[Job] = []
         try:
-            with _translated():
-                cursor.execute("BEGIN IMMEDIATE")
-            for job in group:
-                self._run(cursor, job, done)
-            with _translated():
-                cursor.execute("COMMIT")
+            if not self._attempt(cursor, group, self._run_bare) and len(group) > 1:
+                for job in group:
+                    job.error = None
+                self._attempt(cursor, group, self._run_apart)
         except BaseException as error:  # everybody in the group is told, and the thread must go on
             for job in group:
                 job.error = job.error or error
-            if self._writer.in_transaction:
-                cursor.execute("ROLLBACK")
         finally:
             cursor.close()
 
-    def _run(self, cursor: sqlite3.Cursor, job: Job, done: list[Job]) -> None:
-        cursor.execute("SAVEPOINT unit")
+    def _attempt(self, cursor: sqlite3.Cursor, group: list[Job], run: Callable[[sqlite3.Cursor, Job], bool]) -> bool:
+        """One transaction of all jobs; False, and nothing kept, if `run` gave up."""
+        try:
+            with _translated():
+                cursor.execute("BEGIN IMMEDIATE")
+            if not all(run(cursor, job) for job in group):
+                return False
+            with _translated():
+                cursor.execute("COMMIT")
+            return True
+        finally:
+            if self._writer.in_transaction:
+                cursor.execute("ROLLBACK")
+
+    def _run_bare(self, cursor: sqlite3.Cursor, job: Job) -> bool:
         try:
             with _translated():
                 job.result = job.work(Tx(cursor, SQLITE, job.caller, now_ms(), self._listeners))
-            cursor.execute("RELEASE unit")
-            done.append(job)
         except BaseException as error:  # it belongs to whoever asked for the work
             job.error = error
+        return job.error is None
+
+    def _run_apart(self, cursor: sqlite3.Cursor, job: Job) -> bool:
+        cursor.execute("SAVEPOINT unit")
+        if not self._run_bare(cursor, job):
             if not self._writer.in_transaction:
                 # SQLite rolled the whole transaction back (a full disk does that): nothing before this is kept.
-                raise StorageFull("The disk is full; nothing was written.") from error
+                raise StorageFull("The disk is full; nothing was written.") from job.error
             cursor.execute("ROLLBACK TO unit")
-            cursor.execute("RELEASE unit")
+        cursor.execute("RELEASE unit")
+        return True
 
 
 def _make_private(path: Path) -> None:

@@ -121,7 +121,9 @@ class Schema:
     def _attribute(self, name: str) -> str:
         canonical = self.synonyms.get(name, name)
         if canonical not in self.attributes:
-            raise InvalidInput(f"Invalid attribute key '{name}' specified. Valid keys are {self._valid_keys()}", "filter")
+            raise InvalidInput(
+                f"Invalid attribute key '{name}' specified. Valid keys are {self._valid_keys()}", "filter"
+            )
         return canonical
 
     def _valid_keys(self) -> str:

@@ -41,6 +41,8 @@ def _of_runs(table: Table) -> Any:
 
 
 _LATEST_VALUES = ["value", "is_nan", "timestamp", "step", "logged_model_id", "dataset_name", "dataset_digest"]
+_LATEST_COLUMNS = ("run_id", "key", *_LATEST_VALUES, "workspace", "experiment_id")
+_MEASURED_ON = MetricPoint._fields.index("logged_model_id")
 _POINT_KEY = [column.name for column in metric_points.primary_key]
 _MODEL_POINT_KEY = [column.name for column in logged_model_metrics.primary_key]
 
@@ -115,8 +117,9 @@ def add_points(tx: Tx, points: Sequence[MetricPoint]) -> int:
 
 def raise_latest(tx: Tx, experiment_id: int, points: Sequence[MetricPoint]) -> None:
     """Show each point as its metric's latest unless a greater one is shown; at most one point a key."""
-    here = {"workspace": tx.workspace, "experiment_id": experiment_id}
-    _change(tx, _RAISE_LATEST, [point._asdict() | here for point in points])
+    here = (tx.workspace, experiment_id)
+    rows = [(p.run_id, p.key, p.value, p.is_nan, p.timestamp, p.step, *p[_MEASURED_ON:], *here) for p in points]
+    tx.run_rows(_RAISE_LATEST, _LATEST_COLUMNS, rows)
 
 
 def add_model_points(tx: Tx, points: Sequence[MetricPoint]) -> None:

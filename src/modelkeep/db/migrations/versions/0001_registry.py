@@ -35,7 +35,6 @@ def _access() -> None:
         text_column("data"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("journal_resource", "journal", ["workspace", "resource", "id"])
     op.create_table(
         "tokens",
         text_column("id"),

@@ -1,0 +1,15 @@
+"""Tables on the terminal."""
+
+import importlib
+from collections.abc import Iterable, Sequence
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under a header, in columns as wide as the terminal allows."""
+    # Rich takes a twentieth of a second to import, and `modelkeep serve` prints no table.
+    table = importlib.import_module("rich.table").Table(box=None, header_style="bold", pad_edge=False)
+    for column in header:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    importlib.import_module("rich.console").Console().print(table)
