@@ -26,7 +26,7 @@ EXPERIMENT = "bench-transfer"
 
 
 def _size(peer: Peer) -> int:
-    return max(LEAST_BYTES, int(GIB * min(1.0, peer.shape.scale)))
+    return max(LEAST_BYTES, int(GIB * min(1.0, peer.shape.scale)) // BLOCK * BLOCK)
 
 
 def _prepare(peer: Peer) -> None:

@@ -33,19 +33,42 @@ async def receive(store: BlobStore, chunks: AsyncIterator[bytes], declared: int 
 
     Raises InvalidInput if it has not the size that was declared, and what the store raises.
     """
+    batches = _batches(chunks)
+    nothing: list[bytes] = []
+    first = await anext(batches, nothing)
+    second = await anext(batches, None)
+    if second is None:
+        _check_size(sum(map(len, first)), declared)
+        blob = await _in_thread(lambda: _store_whole(store, b"".join(first)))
+    else:
+        blob = await _store_stream(store, _chained(first, second, batches), declared)
+    _remember(store, blob.sha256)
+    return blob
+
+
+def _store_whole(store: BlobStore, body: bytes) -> Blob:
+    """A body of one batch: one visit of a thread instead of three."""
+    with store.begin() as staging:
+        staging.write(body)
+        return staging.commit()
+
+
+async def _store_stream(store: BlobStore, batches: AsyncIterator[list[bytes]], declared: int | None) -> Blob:
     upload = _Upload(await _in_thread(store.begin))
     try:
-        async for batch in _batches(chunks):
+        async for batch in batches:
             await upload.write(batch)
         await upload.written()
-        if declared is not None and upload.size != declared:
-            raise InvalidInput(f"The body has {upload.size} bytes, not the {declared} that were declared.")
-        blob = await upload.commit()
-        _remember(store, blob.sha256)
-        return blob
+        _check_size(upload.size, declared)
+        return await upload.commit()
     except BaseException:
         await upload.abandon()
         raise
+
+
+def _check_size(size: int, declared: int | None) -> None:
+    if declared is not None and size != declared:
+        raise InvalidInput(f"The body has {size} bytes, not the {declared} that were declared.")
 
 
 class FileBody:
@@ -199,6 +222,15 @@ async def _batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
             yield batch
             batch, size = [], 0
     if batch:
+        yield batch
+
+
+async def _chained(
+    first: list[bytes], second: list[bytes], rest: AsyncIterator[list[bytes]]
+) -> AsyncIterator[list[bytes]]:
+    yield first
+    yield second
+    async for batch in rest:
         yield batch
 
 
