@@ -16,6 +16,7 @@ from modelkeep.db import Database, Tx
 T = TypeVar("T")
 
 _WORKSPACE_KNOWN_S = 5.0
+_READY_FOR_S = 1.0
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class App:
     database: Database
     blobs: BlobStore
     identity: Identity
+    _ready_until: float = 0.0
     _workspaces: dict[str, float] = field(default_factory=dict)
 
     async def caller(self, authorization: str, workspace: str, request_id: str) -> Caller:
@@ -49,9 +51,15 @@ class App:
         return await self.database.read_quickly(caller, work)
 
     async def check_ready(self) -> None:
-        """Really ask the database and really write to the store; raises what is wrong."""
+        """Really ask the database and really write to the store; raises what is wrong.
+
+        Whoever asks again within a second is told the same: anybody may ask, and each time costs an fsync.
+        """
+        if self._ready_until > time.monotonic():
+            return
         await self.database.read(SYSTEM, lambda tx: workspace_exists(tx, DEFAULT_WORKSPACE))
         await asyncio.to_thread(self.blobs.check)
+        self._ready_until = time.monotonic() + _READY_FOR_S
 
     def close(self) -> None:
         """Finish what was begun and let go of everything."""

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,15 +10,6 @@ from urllib.parse import urlsplit
 
 class BadSetting(Exception):
     """A setting that cannot be, or two that contradict each other; the text says which and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Sizes that a request may have, in bytes."""
-
-    json_body: int = 8 * 1024 * 1024
-    dataset_body: int = 64 * 1024 * 1024
-    url: int = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +32,6 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     # MODELKEEP_PUBLIC_URL: where clients reach the server, if not at http://host:port
     public_url: str = ""
-    limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
         """Refuse what cannot work or would not be safe."""

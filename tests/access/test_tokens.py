@@ -120,3 +120,13 @@ def test_recovery_makes_a_second_working_token(database: Database) -> None:
 def test_basic_without_a_colon_has_no_token() -> None:
     """Credentials without a password part carry no token."""
     assert token_in("Basic " + base64.b64encode(b"no-colon").decode()) == ""
+
+
+def test_recovery_can_make_all_other_tokens_worthless(database: Database) -> None:
+    """With revoke_others only the token made now goes on working."""
+    first = database.write_now(SYSTEM, access.make_first_token)
+    second = database.write_now(SYSTEM, lambda tx: access.replace_administrator_token(tx, revoke_others=True))
+
+    with pytest.raises(Unauthenticated, match="revoked"):
+        identify(database, f"Bearer {first.text}")
+    assert identify(database, f"Bearer {second.text}") == "admin"

@@ -3,6 +3,10 @@
 Held here: CVE-2025-14279 (DNS rebinding), CVE-2023-43472 and CVE-2025-1473 (pages of other sites), CVE-2023-6568.
 """
 
+import http.client
+import json
+import socket
+import time
 from collections.abc import Iterator
 from itertools import repeat
 
@@ -310,3 +314,24 @@ def test_head_is_get_without_a_body(raw: Raw) -> None:
         assert head.status == got.status, str(route)
         assert head.body == b""
         assert {*head.headers} - changing == {*got.headers} - changing, str(route)
+
+
+def test_a_download_ends_when_its_client_has_gone(server: RunningServer) -> None:
+    """A client that hangs up in the middle of a large file is noticed: the rest is not read for nobody."""
+    credential = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+    call = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    call.request("POST", "/api/2.0/mlflow/runs/create", b"{}", credential)
+    root = json.loads(call.getresponse().read())["run"]["info"]["artifact_uri"].removeprefix("mlflow-artifacts:")
+    path = f"/api/2.0/mlflow-artifacts/artifacts{root}/large"
+    call.request("PUT", path, bytes(256 * 1024 * 1024), credential)
+    assert call.getresponse().read() == b"{}"
+    with socket.create_connection(("127.0.0.1", server.port)) as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {server.token}\r\n\r\n"
+        reader.sendall(head.encode())
+        assert reader.recv(1000).startswith(b"HTTP/1.1 200")
+    deadline = time.monotonic() + 30
+    while not (gone := [line for line in server.log.splitlines() if '"GET"' in line and "/large" in line]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert '"status":499' in gone[0]

@@ -35,3 +35,17 @@ class TokenMade(Event):
     def resource(self) -> str:
         """The token by its id."""
         return f"token/{self.token_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokensRevoked(Event):
+    """All tokens that were good until now are good no more."""
+
+    kind: ClassVar[str] = "tokens.revoked"
+
+    count: int
+
+    @property
+    def resource(self) -> str:
+        """The tokens of this registry."""
+        return "tokens"

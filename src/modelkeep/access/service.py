@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from modelkeep.access import store
-from modelkeep.access.events import TokenMade, WorkspaceCreated
+from modelkeep.access.events import TokenMade, TokensRevoked, WorkspaceCreated
 from modelkeep.access.rules import Permission, permissions_of
 from modelkeep.access.tokens import NewToken, make_token
 from modelkeep.core.errors import AlreadyExists, Forbidden, InvalidInput, NotFound
@@ -22,14 +22,20 @@ def require(actor: Actor, permission: Permission) -> None:
 
 
 def make_first_token(tx: Tx) -> NewToken | None:
-    """The administrator's token of a new registry; None if any token was ever made."""
+    """The administrator's token of a new registry; None if any token was ever made.
+
+    The default workspace must be there: its lock makes servers that start at the same moment count one after the other.
+    """
+    store.lock_workspace(tx, DEFAULT_WORKSPACE)
     if store.count_tokens(tx):
         return None
     return _make_token(tx, FIRST_ADMINISTRATOR, "first start")
 
 
-def replace_administrator_token(tx: Tx) -> NewToken:
-    """A further administrator token, for somebody with access to the database who lost the first."""
+def replace_administrator_token(tx: Tx, *, revoke_others: bool = False) -> NewToken:
+    """A further administrator token, for somebody with access to the database who lost the first or saw it leak."""
+    if revoke_others and (revoked := store.revoke_tokens(tx)):
+        tx.emit(TokensRevoked(revoked))
     return _make_token(tx, FIRST_ADMINISTRATOR, "recovery")
 
 

@@ -2,16 +2,20 @@
 
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import bindparam, func, insert, select, update
 
 from modelkeep.access.tables import tokens, workspaces
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import upsert
+from modelkeep.db.dialect import integer, upsert
 
 _TOKEN = Prepared(select(tokens).where(tokens.c.id == bindparam("id")))
 _TOKENS = Prepared(select(func.count().label("count")).select_from(tokens))
 _INSERT_TOKEN = Prepared(insert(tokens))
+_REVOKE_TOKENS = Prepared(
+    update(tokens).where(tokens.c.revoked_at.is_(None)).values(revoked_at=bindparam("now", type_=integer()))
+)
 _WORKSPACE = Prepared(select(workspaces).where(workspaces.c.name == bindparam("name")))
+_WORKSPACE_LOCKED = Prepared(select(workspaces).where(workspaces.c.name == bindparam("name")).with_for_update())
 _WORKSPACES = Prepared(select(workspaces).order_by(workspaces.c.name))
 _INSERT_WORKSPACE = Prepared(upsert(workspaces, ["name"], []))
 
@@ -32,9 +36,19 @@ def insert_token(tx: Tx, values: dict[str, Any]) -> None:
     tx.run(_INSERT_TOKEN, **values)
 
 
+def revoke_tokens(tx: Tx) -> int:
+    """Revoke every token; how many were good."""
+    return tx.run(_REVOKE_TOKENS, now=tx.now)
+
+
 def workspace(tx: Tx, name: str) -> Any | None:
     """The workspace's row."""
     return tx.row(_WORKSPACE, name=name)
+
+
+def lock_workspace(tx: Tx, name: str) -> None:
+    """Keep others that ask for this lock waiting until the transaction ends."""
+    tx.rows(_WORKSPACE_LOCKED, name=name)
 
 
 def list_workspaces(tx: Tx) -> list[Any]:

@@ -6,7 +6,7 @@ from modelkeep.catalog import store
 from modelkeep.catalog.views import ModelView, VersionView, model_view, version_view
 from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.db import Tx
-from modelkeep.models import check_model_name, version_not_found
+from modelkeep.models import can_be_version, check_model_name, version_not_found
 from modelkeep.models import get_model as model_row
 from modelkeep.promotion import LATEST, STAGES, canonical_stage, check_alias
 
@@ -27,7 +27,7 @@ def get_model(tx: Tx, name: str) -> ModelView:
 def get_version(tx: Tx, name: str, number: int) -> VersionView:
     """A version in use. Raises InvalidInput for what is no name, NotFound."""
     check_model_name(name)
-    row = store.version(tx, name, number) if 0 < number <= _LARGEST else None
+    row = store.version(tx, name, number) if can_be_version(number) else None
     if row is None:
         raise version_not_found(name, number)
     return version_view(row)
@@ -36,7 +36,7 @@ def get_version(tx: Tx, name: str, number: int) -> VersionView:
 def get_any_version(tx: Tx, name: str, number: int) -> VersionView:
     """A version of a model in use; the version may be retired. Raises InvalidInput, NotFound."""
     model = model_row(tx, name)
-    row = store.any_version(tx, model.id, number) if 0 < number <= _LARGEST else None
+    row = store.any_version(tx, model.id, number) if can_be_version(number) else None
     if row is None:
         raise version_not_found(name, number)
     return version_view(row)
@@ -45,7 +45,7 @@ def get_any_version(tx: Tx, name: str, number: int) -> VersionView:
 def download_uri(tx: Tx, name: str, number: int) -> str:
     """Where a client fetches a version's files. Raises InvalidInput, NotFound."""
     check_model_name(name)
-    found = store.download_uri(tx, name, number) if 0 < number <= _LARGEST else None
+    found = store.download_uri(tx, name, number) if can_be_version(number) else None
     if found is None:
         raise version_not_found(name, number)
     return found
@@ -124,6 +124,14 @@ def list_versions(tx: Tx, name: str, before: int | None, most: int, *, with_reti
     """A model's versions, the newest first, at most so many below that number. Raises InvalidInput, NotFound."""
     model = model_row(tx, name)
     rows = store.list_versions(tx, model.id, _LARGEST if before is None else before, most, with_retired=with_retired)
+    return [version_view(row) for row in rows]
+
+
+def list_retired_versions(tx: Tx, model_id: str, before: int | None, most: int) -> list[VersionView]:
+    """The versions of a retired model, named by its id, the newest first. Raises NotFound."""
+    if store.retired_model(tx, model_id) is None:
+        raise NotFound(f"No retired model has the id {model_id}", "model_id")
+    rows = store.list_versions(tx, model_id, _LARGEST if before is None else before, most, with_retired=True)
     return [version_view(row) for row in rows]
 
 

@@ -10,7 +10,7 @@ from modelkeep.db.dialect import integer, json_rows, key_rows, one_of_texts, tex
 from modelkeep.models.tables import model_tags, models, version_tags, versions
 from modelkeep.promotion.tables import aliases, stages
 
-_UNUSED = ("workspace", "status_message", "retired_by")
+_UNUSED = ("workspace", "status_message")
 
 
 def _version_columns() -> list[Any]:
@@ -50,6 +50,13 @@ _VERSION_NAMED = and_(
     versions.c.retired_at.is_(None),
 )
 
+_RETIRED_MODEL = Prepared(
+    select(models.c.id).where(
+        models.c.workspace == bindparam("workspace"),
+        models.c.id == bindparam("model_id"),
+        models.c.retired_at.is_not(None),
+    )
+)
 _GET_VERSION = Prepared(_VERSION.where(_VERSION_NAMED))
 _DOWNLOAD_URI = Prepared(select(versions.c.download_uri).where(_VERSION_NAMED))
 _BY_ALIAS = Prepared(
@@ -188,6 +195,11 @@ def list_models(tx: Tx, after: str, most: int) -> list[Any]:
 def list_retired(tx: Tx, before: int, after: str, most: int) -> list[Any]:
     """Retired models, the last retired first, those after a (time, id)."""
     return tx.rows(_LIST_RETIRED, workspace=tx.workspace, before=before, after=after, most=most)
+
+
+def retired_model(tx: Tx, model_id: str) -> Any | None:
+    """The id of a retired model of this workspace."""
+    return tx.row(_RETIRED_MODEL, workspace=tx.workspace, model_id=model_id)
 
 
 def list_versions(tx: Tx, model_id: str, before: int, most: int, *, with_retired: bool) -> list[Any]:

@@ -28,6 +28,7 @@ class VersionView(NamedTuple):
     created_at: int
     updated_at: int
     retired_at: int | None
+    retired_by: str | None
     stage: str | None
     tags: list[list[str]]
     aliases: list[str]

@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _stop(error, SCHEMA)
     except ServerGone as error:
         _stop(error, UNREACHABLE)
-    except (Refused, DomainError) as error:
+    except (Refused, DomainError, OSError) as error:
         _stop(error, REFUSED)
 
 

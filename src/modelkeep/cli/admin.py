@@ -20,13 +20,18 @@ def group() -> None:
 
 
 @app.command()
-def token(data: Path = DATA, database: str = DATABASE, as_json: bool = JSON) -> None:
-    """Make a new administrator token and show it once, for when the first was lost."""
+def token(
+    data: Path = DATA,
+    database: str = DATABASE,
+    revoke_others: bool = typer.Option(False, help="Make every other token worthless, for when one leaked."),
+    as_json: bool = JSON,
+) -> None:
+    """Make a new administrator token and show it once, for when the first was lost or leaked."""
     url = Settings(data=data, database=database).database_url
     require_schema(url)
     opened = open_database(url)
     try:
-        new = opened.write_now(SYSTEM, replace_administrator_token)
+        new = opened.write_now(SYSTEM, lambda tx: replace_administrator_token(tx, revoke_others=revoke_others))
     finally:
         opened.close()
     typer.echo(json.dumps({"id": new.id, "token": new.text}) if as_json else f"export MLFLOW_TRACKING_TOKEN={new.text}")

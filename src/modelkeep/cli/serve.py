@@ -23,6 +23,8 @@ from modelkeep.faces.table import build_http
 
 _DRAIN_S = 30
 _BACKLOG = 2048
+# Where this machine's clients find a server that listens on every address; those names are no Host that it answers to.
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 def serve(
@@ -111,8 +113,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _greet(settings: Settings, port: int, first_token: NewToken | None) -> None:
     """Say where clients find the server, and show the first token: the only time it is known."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    url = settings.public_url or f"http://{host}:{port}"
+    host = _ANY.get(settings.host, settings.host)
+    url = settings.public_url or f"http://{f'[{host}]' if ':' in host else host}:{port}"
     typer.echo(f"Modelkeep listens on {url}")
     if settings.auth == "none":
         typer.secho("  --auth none: everybody on this machine may do everything.", fg="red", bold=True)

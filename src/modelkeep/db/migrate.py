@@ -5,17 +5,21 @@ A test holds the two ways to the same result.
 """
 
 import importlib
-from contextlib import closing
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
+from modelkeep.core.errors import InvalidInput, Unavailable
 from modelkeep.db.schema import metadata
-from modelkeep.db.sqlite import PRAGMAS, connect
+from modelkeep.db.sqlite import PRAGMAS, connect, lock
 
 # The newest revision in migrations/versions; a test compares the two.
 HEAD = "0002"
@@ -42,10 +46,13 @@ class SchemaReport:
 
 
 def sync_engine(url: str) -> Engine:
-    """A SQLAlchemy engine for schema work."""
+    """A SQLAlchemy engine for schema work. Raises InvalidInput for what is no address of a database."""
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    engine = create_engine(url, poolclass=NullPool)
+    try:
+        engine = create_engine(url, poolclass=NullPool)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidInput("--database is no address: sqlite:///PATH or postgresql://USER@HOST/NAME.") from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
@@ -56,12 +63,32 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         connection.execute(pragma)
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    """The drivers' errors in one line, without the address and its password."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise Unavailable(f"The database cannot be used: {str(error.orig).partition(chr(10))[0]}") from error
+
+
+@contextmanager
+def _alone(url: str) -> Iterator[None]:
+    """Keep servers away from a SQLite file meanwhile. Raises Unavailable if one is running."""
+    held = lock(Path(url.removeprefix("sqlite:///"))) if url.startswith("sqlite:///") else None
+    try:
+        yield
+    finally:
+        if held is not None:
+            os.close(held)
+
+
 def check(url: str) -> SchemaReport:
-    """Compare the database's schema with ours; changes nothing."""
+    """Compare the database's schema with ours; changes nothing. Raises Unavailable where it does not answer."""
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         return SchemaReport(SchemaState.EMPTY, "")
     engine = sync_engine(url)
-    with engine.connect() as connection:
+    with _explained(), engine.connect() as connection:
         return _report(connection)
 
 
@@ -80,7 +107,7 @@ def create_schema(url: str) -> None:
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = sync_engine(url)
-    with engine.begin() as connection:
+    with _explained(), engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(7270021)"))
         if _report(connection).state is not SchemaState.EMPTY:
@@ -96,15 +123,22 @@ def create_tables(connection: Connection, declared: MetaData) -> None:
 
 
 def upgrade(url: str, backup: Path | None = None) -> SchemaReport:
-    """Bring an older database up to HEAD; with `backup`, copy a SQLite database there first."""
+    """Bring an older database up to HEAD; with `backup`, copy a SQLite database there first.
+
+    Raises Unavailable where it does not answer, or where a server has a SQLite file open.
+    """
     if backup is not None:
         back_up(url, backup)
-    if check(url).state is SchemaState.EMPTY:
+    report = check(url)
+    if report.state is SchemaState.CURRENT:
+        return report
+    if report.state is SchemaState.EMPTY:
         create_schema(url)
         return check(url)
     # Alembic takes a tenth of a second to import and the server never needs it: only this command loads it.
     command = importlib.import_module("alembic.command")
-    command.upgrade(alembic_config(url), "head")
+    with _explained(), _alone(url):
+        command.upgrade(alembic_config(url), "head")
     return check(url)
 
 

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from modelkeep.core.errors import StorageFull, Unavailable
+from modelkeep.core.errors import InvalidInput, StorageFull, Unavailable
 from modelkeep.core.types import Caller
 from modelkeep.db.clock import now_ms
 from modelkeep.db.dialect import POSTGRESQL
@@ -82,6 +82,9 @@ class PostgresDatabase:
                 time.sleep(random.uniform(0, 0.01 * 2**tries))  # noqa: S311 - spreads retries, guards nothing
             except errors.DiskFull as error:
                 raise StorageFull("The database's disk is full; nothing was written.") from error
+            except errors.ProgramLimitExceeded as error:
+                # An index holds no row over 2,700 bytes: nearly always a long path of a file, which no retry shortens.
+                raise InvalidInput("A name or path is too long to be stored in PostgreSQL.") from error
             except (psycopg.OperationalError, PoolTimeout) as error:
                 raise Unavailable("The database does not answer; try again.") from error
         raise AssertionError("unreachable")

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from modelkeep.core.errors import StorageFull, Unavailable
 from modelkeep.core.types import Caller
@@ -250,6 +250,3 @@ def lock(path: Path) -> int:
             "stop the other one, or use --database postgresql+psycopg://... for several."
         ) from error
     return handle
-
-
-Connection = Any

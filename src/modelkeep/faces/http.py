@@ -15,7 +15,7 @@ from modelkeep.core.errors import DomainError, EndpointNotFound, InvalidInput, T
 from modelkeep.core.types import Actor, Caller
 from modelkeep.faces.access_log import AccessLog
 from modelkeep.faces.guard import Guard, check_body
-from modelkeep.faces.operations import Exchange, Face, Mode, Operation, Public, Reply
+from modelkeep.faces.operations import Body, Exchange, Face, Mode, Operation, Public, Reply
 from modelkeep.faces.routing import Router, query_fields
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -23,8 +23,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log = logging.getLogger("modelkeep")
 _READ_METHODS = {"GET", "HEAD"}
-_NOT_MODIFIED = 304
+# Answers that never have a body, and so no length (RFC 9110, 8.6).
+_WITHOUT_LENGTH = {204, 304}
 _TOO_LARGE = 413
+# In the log only: what proxies write for a client that did not wait for its answer.
+_CLIENT_GONE = 499
+_SINGLE = {b"host", b"content-length", b"authorization", b"x-mlflow-workspace"}
 _NOBODY = Actor("", "public")
 # On every answer: nothing here is a page, so nothing may be run, framed, sniffed or kept.
 COMMON_HEADERS = [
@@ -67,7 +71,10 @@ class _Request:
 
     async def whole_body(self, limit: int) -> bytes:
         """The body at once; `TooLarge` as soon as that is known."""
-        if int(self.headers.get(b"content-length", b"0") or 0) > limit:
+        declared = self.headers.get(b"content-length", b"0")
+        if not declared.isdigit():
+            raise InvalidInput("Invalid Content-Length.")
+        if int(declared) > limit:
             raise TooLarge(f"The request body is larger than {limit} bytes.")
         pieces, size = [], 0
         async for piece in self.chunks():
@@ -102,12 +109,13 @@ class HttpFace:
             receive,
         )
         self._log.in_progress.inc()
-        status = 499
+        status = _CLIENT_GONE
         try:
             reply = await self._reply(request)
             status = reply.status
             await _send(send, request, reply)
         except (ClientGone, asyncio.CancelledError):
+            status = _CLIENT_GONE
             _log.info("client gone", extra={"fields": {"request_id": request.id}})
         finally:
             self._log.in_progress.dec()
@@ -181,11 +189,11 @@ class HttpFace:
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
-    """Headers by name. A repeated Host, Content-Length or Authorization leaves none that could be believed."""
+    """Headers by name. Of those that say where, who and how much, a repeated one leaves none that could be believed."""
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
-        if name in headers and name in {b"host", b"content-length", b"authorization"}:
-            value = b"\x00"
+        if name in headers and name in _SINGLE:
+            value = b"?"
         headers[name] = value
     return headers
 
@@ -199,17 +207,35 @@ async def _send(send: Send, request: _Request, reply: Reply) -> None:
     if reply.status == _TOO_LARGE:
         # The rest of such a body would be read and thrown away for as long as the client cares to send it.
         headers.append((b"connection", b"close"))
-    if b"content-length" not in named and reply.status != _NOT_MODIFIED:
+    if b"content-length" not in named and reply.status not in _WITHOUT_LENGTH:
         headers.append((b"content-length", str(size).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    start = {"type": "http.response.start", "status": reply.status, "headers": headers}
     if isinstance(body, bytes):
+        await send(start)
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
         return
     try:
+        await send(start)
         if request.method != "HEAD":
-            async with contextlib.aclosing(body.chunks()) as pieces:
-                async for piece in pieces:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await _send_pieces(send, request, body)
         await send({"type": "http.response.body", "body": b""})
     finally:
         body.close()
+
+
+async def _send_pieces(send: Send, request: _Request, body: Body) -> None:
+    """Send a body piece by piece; `ClientGone` as soon as nobody takes it any more."""
+    gone = asyncio.ensure_future(_until_gone(request.receive))
+    try:
+        async with contextlib.aclosing(body.chunks()) as pieces:
+            async for piece in pieces:
+                if gone.done():
+                    raise ClientGone
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    finally:
+        gone.cancel()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

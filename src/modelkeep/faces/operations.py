@@ -14,7 +14,6 @@ from modelkeep.access import Permission
 from modelkeep.app import App
 from modelkeep.core.errors import DomainError
 from modelkeep.core.types import Caller
-from modelkeep.db import Tx
 
 _JSON_BODY = 8 * 1024 * 1024
 
@@ -97,7 +96,7 @@ class Operation:
     """One thing a caller can do.
 
     `run` is `(tx, request) -> answer`, or for `Mode.STREAM` an async function of an Exchange. A route's path may have
-    `{name}` for one segment and end in `{name:path}` for the rest. `lists` are query fields that may be repeated.
+    `{name}` for one segment and end in `{name:path}` for the rest.
     """
 
     name: str
@@ -111,6 +110,3 @@ class Operation:
     answer: Any = None
     body_limit: int = _JSON_BODY
     status: int = 200
-
-
-UseCase = Callable[[Tx, Any], Any]

@@ -1,7 +1,7 @@
 """The table of operations: the index of everything a caller can do, on every face."""
 
 from collections.abc import Iterable
-from typing import Any
+from functools import cache
 
 import msgspec
 
@@ -36,10 +36,13 @@ def all_operations(log: AccessLog) -> list[Operation]:
     for module in _MLFLOW:
         operations += module.OPERATIONS
     operations += native.OPERATIONS
-    described = list(operations)
 
-    async def openapi(_exchange: Exchange) -> Any:
-        return msgspec.json.encode(document([*described, operations[-1]]))
+    @cache
+    def described() -> bytes:
+        return msgspec.json.encode(document(operations))
+
+    async def openapi(_exchange: Exchange) -> bytes:
+        return described()
 
     route = (("GET", "/api/v1/openapi.json"),)
     summary = "This description of the API"

@@ -18,7 +18,7 @@ from modelkeep.models.events import (
     VersionTagSet,
 )
 from modelkeep.models.registration import NewVersion, create_version
-from modelkeep.models.rules import RESTORE_WITHIN_MS, check_model_name
+from modelkeep.models.rules import RESTORE_WITHIN_MS, can_be_version, check_model_name
 from modelkeep.models.service import (
     create_model,
     delete_model_tag,
@@ -60,6 +60,7 @@ __all__ = [
     "VersionRetired",
     "VersionTagDeleted",
     "VersionTagSet",
+    "can_be_version",
     "check_model_name",
     "create_model",
     "create_version",

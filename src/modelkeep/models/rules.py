@@ -38,6 +38,11 @@ def check_model_name(name: str, parameter: str = "name") -> None:
     check_length(parameter, name, MAX_NAME)
 
 
+def can_be_version(number: int) -> bool:
+    """Whether a version may have this number; the databases hold no greater one."""
+    return 0 < number < 2**63
+
+
 def check_tag(key: str, value: str) -> None:
     """Refuse a tag that callers may not set. Raises InvalidInput."""
     check_tag_key(key)

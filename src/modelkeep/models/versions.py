@@ -12,17 +12,22 @@ from modelkeep.models.events import (
     VersionTagDeleted,
     VersionTagSet,
 )
-from modelkeep.models.rules import RESTORE_WITHIN_MS, check_model_name, check_tag, check_tag_key, check_text
+from modelkeep.models.rules import (
+    RESTORE_WITHIN_MS,
+    can_be_version,
+    check_model_name,
+    check_tag,
+    check_tag_key,
+    check_text,
+)
 from modelkeep.models.service import get_model, touch_model
 from modelkeep.models.store import versions as store
-
-_LARGEST = 2**63 - 1
 
 
 def get_version(tx: Tx, name: str, number: int) -> Any:
     """The row of a version in use. Raises InvalidInput for what is no name, NotFound."""
     check_model_name(name)
-    found = store.find(tx, name, number) if 0 < number <= _LARGEST else None
+    found = store.find(tx, name, number) if can_be_version(number) else None
     if found is None:
         raise version_not_found(name, number)
     return found
@@ -42,7 +47,7 @@ def describe_version(tx: Tx, name: str, number: int, description: str | None) ->
     """Replace the description; None removes it. Raises InvalidInput, NotFound."""
     check_model_name(name)
     check_text("description", description)
-    model_id = store.describe(tx, name, number, description) if 0 < number <= _LARGEST else None
+    model_id = store.describe(tx, name, number, description) if can_be_version(number) else None
     if model_id is None:
         raise _why_not_found(tx, name, number)
     tx.emit(VersionDescribed(model_id, name, number, description))
@@ -54,7 +59,7 @@ def retire_version(tx: Tx, name: str, number: int) -> None:
     Raises NotFound.
     """
     model = touch_model(tx, name)
-    if number > _LARGEST or not store.retire(tx, model.id, number):
+    if not can_be_version(number) or not store.retire(tx, model.id, number):
         raise version_not_found(name, number)
     tx.emit(VersionRetired(model.id, name, number))
 
@@ -65,7 +70,7 @@ def restore_version(tx: Tx, name: str, number: int) -> None:
     Raises NotFound, and Conflict where it is in use or was retired more than 30 days ago.
     """
     model = touch_model(tx, name)
-    version = store.find_any(tx, model.id, number) if number <= _LARGEST else None
+    version = store.find_any(tx, model.id, number) if can_be_version(number) else None
     if version is None:
         raise version_not_found(name, number)
     if version.retired_at is not None and tx.now - version.retired_at > RESTORE_WITHIN_MS:
@@ -93,7 +98,7 @@ def delete_version_tag(tx: Tx, name: str, number: int, key: str) -> None:
 
 def _tagged(tx: Tx, name: str, number: int) -> Any:
     check_model_name(name)
-    found = store.find(tx, name, number) if 0 < number <= _LARGEST else None
+    found = store.find(tx, name, number) if can_be_version(number) else None
     if found is None:
         raise _why_not_found(tx, name, number)
     return found

@@ -8,6 +8,7 @@ from modelkeep.models import (
     VersionRegistered,
     VersionRestored,
     VersionRetired,
+    can_be_version,
     lock_model,
     touch_model,
     touch_versions,
@@ -24,8 +25,6 @@ from modelkeep.promotion.rules import (
     check_new_alias,
 )
 
-_LARGEST = 2**63 - 1
-
 
 def move(tx: Tx, name: str, number: int, stage: str, *, archive_existing: bool = False) -> None:
     """Bring a version to a stage, and all others of that stage to Archived if asked.
@@ -36,7 +35,7 @@ def move(tx: Tx, name: str, number: int, stage: str, *, archive_existing: bool =
     if archive_existing:
         check_archiving(to_stage)
     model = touch_model(tx, name)
-    old_stage = store.stage_of(tx, model.id, number) if number <= _LARGEST else None
+    old_stage = store.stage_of(tx, model.id, number) if can_be_version(number) else None
     if old_stage is None:
         raise version_not_found(name, number)
     if archive_existing:
@@ -61,7 +60,7 @@ def set_alias(tx: Tx, name: str, alias: str, number: int) -> None:
     """Point an alias at a version in use, wherever it pointed before. Raises InvalidInput, NotFound."""
     check_new_alias(alias)
     model = lock_model(tx, name)
-    target = store.target(tx, model.id, alias, number) if number <= _LARGEST else None
+    target = store.target(tx, model.id, alias, number) if can_be_version(number) else None
     if target is None:
         raise version_not_found(name, number)
     if target.alias_version != number:

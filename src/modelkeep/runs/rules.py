@@ -1,11 +1,12 @@
 """What experiments, runs and their records may be: pure checks, and the texts of refusals that clients match on."""
 
+import json
 import math
 import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from modelkeep.core.errors import AlreadyExists, InvalidInput, NotFound
 from modelkeep.core.names import check_key, check_length, cut, invalid_value, missing_value
@@ -313,3 +314,12 @@ def sample_steps(steps_of_runs: dict[str, list[int]], limit: int) -> list[int]:
     spread = {every[round(index * (len(every) - 1) / max(limit - 1, 1))] for index in range(limit)}
     ends = {step for steps in steps_of_runs.values() if steps for step in (steps[0], steps[-1])}
     return sorted(spread | ends)
+
+
+def listed_in(text: str) -> list[Any]:
+    """The members of a JSON list in a tag. Clients can write such tags too: what is no list counts as an empty one."""
+    try:
+        listed = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return listed if isinstance(listed, list) else []

@@ -374,3 +374,15 @@ def test_runs_log_model_is_noted_as_a_tag(wire: Wire, build: Build):
     told = {"run_id": run, "artifact_path": "model", "utc_time_created": "2026-01-01", "flavors": {}}
     wire.post("runs/log-model", run_id=run, model_json=json.dumps(told)).ok()
     assert '"artifact_path": "model"' in pairs(get(wire, run)["data"]["tags"])["mlflow.log-model.history"]
+
+
+@pytest.mark.beyond_mlflow
+@pytest.mark.parametrize("junk", ["oops", "5", "{}", "null"])
+def test_a_model_is_noted_over_a_history_that_a_client_spoiled(wire: Wire, build: Build, junk: str):
+    """The tag of noted models is the client's to write too; what is no list there does not stop the next note."""
+    run = build.run()
+    wire.post("runs/set-tag", run_id=run, key="mlflow.log-model.history", value=junk).ok()
+    told = {"artifact_path": "model", "flavors": {}, "run_id": run, "utc_time_created": "2026-01-01 00:00:00"}
+    wire.post("runs/log-model", run_id=run, model_json=json.dumps(told)).ok()
+    (noted,) = json.loads(pairs(get(wire, run)["data"]["tags"])["mlflow.log-model.history"])
+    assert noted["artifact_path"] == "model"

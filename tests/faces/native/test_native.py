@@ -202,6 +202,13 @@ def test_a_retired_model_is_listed_and_restored(api: Api, iris: str) -> None:
     api.call("DELETE", "models", iris).ok(204)
     api.call("GET", "models", iris).problem(404, "not_found")
     (retired,) = api.call("GET", "retired-models").ok()["items"]
+    versions = api.call("GET", "retired-models", retired["id"], "versions").ok()["items"]
+    assert [(item["version"], item["created_by"], item["retired_by"]) for item in versions] == [
+        (2, "modelkeep", "local"),
+        (1, "modelkeep", "local"),
+    ]
+    assert {item["source"] for item in versions} != {None}
+    assert api.call("GET", "retired-models", "0" * 32, "versions").status == 404
     assert (retired["id"], retired["retired_by"], retired["last_version"]) == (model_id, "local", 2)
     assert retired["restorable_until"] - retired["retired_at"] == 30 * 24 * 3600 * 1000
     assert api.call("POST", "models", model_id, "restore", body={"new_name": "rose"}).ok()["name"] == "rose"

@@ -16,6 +16,7 @@ from modelkeep.artifacts import (
     shown,
 )
 from modelkeep.core.errors import InvalidInput, NotFound, NotOffered
+from modelkeep.core.names import missing_value
 from modelkeep.db import Tx
 from modelkeep.faces.files import send_found
 from modelkeep.faces.mlflow.artifact_messages import (
@@ -31,7 +32,8 @@ from modelkeep.faces.mlflow.artifact_messages import (
     UploadRunFile,
     VersionFile,
 )
-from modelkeep.faces.mlflow.wire import MLFLOW, Empty, missing, routes
+from modelkeep.faces.mlflow.versions import version_number
+from modelkeep.faces.mlflow.wire import MLFLOW, Empty, routes
 from modelkeep.faces.operations import Exchange, Mode, Operation, Reply
 from modelkeep.models import get_version
 from modelkeep.runs import logged_model_head, run_head
@@ -75,7 +77,7 @@ async def download_of_run(exchange: Exchange) -> Reply:
     """A file of a run, deleted or not."""
     request: RunFile = exchange.request
     if not request.path:
-        raise missing("path")
+        raise missing_value("path")
     run_id = request.run_id or request.run_uuid
     return await send_found(exchange, lambda tx: find_file(tx, folder_segments(_run_uri(tx, run_id), request.path)))
 
@@ -168,7 +170,7 @@ async def _once(data: bytes) -> AsyncIterator[bytes]:
 
 def _run_uri(tx: Tx, run_id: str | None) -> str:
     if not run_id:
-        raise missing("run_id")
+        raise missing_value("run_id")
     found = run_head(tx, run_id)
     if found is None:
         raise NotFound(f"Run with id={run_id} not found")
@@ -183,10 +185,7 @@ def _logged_model_uri(tx: Tx, model_id: str) -> str:
 
 
 def _version_uri(tx: Tx, request: VersionFile) -> str:
-    version = request.version or ""
-    if not (version.isascii() and version.isdigit()):
-        raise InvalidInput(f"Parameter 'version' must be an integer, got '{version}'.", "version")
-    return str(get_version(tx, request.name or "", int(version)).download_uri)
+    return str(get_version(tx, request.name or "", version_number(request.version)).download_uri)
 
 
 def _owned(tx: Tx, uri: str, path: str | None) -> ListOwnedArtifactsAnswer:

@@ -1,7 +1,8 @@
 """How registered models and versions are written on MLflow's wire."""
 
 from modelkeep.catalog import ModelView, VersionView
-from modelkeep.faces.mlflow.wire import Message, missing
+from modelkeep.core.names import missing_value
+from modelkeep.faces.mlflow.wire import Message
 
 
 class RegistryTag(Message):
@@ -54,7 +55,7 @@ def tag_pairs(tags: list[RegistryTag] | None) -> list[tuple[str, str]]:
     """Tags of a request; refuses one without a key."""
     for at, tag in enumerate(tags or ()):
         if not tag.key:
-            raise missing(f"tags[{at}].key")
+            raise missing_value(f"tags[{at}].key")
     return [(tag.key or "", tag.value or "") for tag in tags or ()]
 
 

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from modelkeep import runs
 from modelkeep.access import Permission
+from modelkeep.core.names import missing_value
 from modelkeep.db import Tx
 from modelkeep.faces.mlflow.render_runs import (
     DatasetInput,
@@ -16,7 +17,7 @@ from modelkeep.faces.mlflow.render_runs import (
     info_message,
     run_message,
 )
-from modelkeep.faces.mlflow.wire import MLFLOW, Empty, Message, missing, routes
+from modelkeep.faces.mlflow.wire import MLFLOW, Empty, Message, routes
 from modelkeep.faces.operations import Mode, Operation
 
 # A dataset's profile has up to 16 million characters.
@@ -212,7 +213,7 @@ def log_inputs(tx: Tx, request: LogInputs) -> None:
     uses = []
     for index, used in enumerate(request.datasets or ()):
         if used.dataset is None:
-            raise missing(f"datasets[{index}].dataset")
+            raise missing_value(f"datasets[{index}].dataset")
         uses.append(runs.DatasetUse(used.dataset, used.tags or ()))
     runs.log_inputs(tx, request.run, uses, [model.model_id for model in request.models or ()])
 

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 from modelkeep.access import Permission
 from modelkeep.core.errors import InvalidInput
+from modelkeep.core.names import missing_value
 from modelkeep.db import Tx
 from modelkeep.faces.mlflow.logged_models import LoggedModelMessage, logged_model_message
 from modelkeep.faces.mlflow.render_models import (
@@ -13,7 +14,7 @@ from modelkeep.faces.mlflow.render_models import (
     version_message,
 )
 from modelkeep.faces.mlflow.render_runs import Experiment, Run, experiment_message, run_message
-from modelkeep.faces.mlflow.wire import MLFLOW, Message, missing, routes
+from modelkeep.faces.mlflow.wire import MLFLOW, Message, routes
 from modelkeep.faces.operations import Mode, Operation
 from modelkeep.search import (
     LOGGED_MODELS_A_PAGE,
@@ -202,7 +203,7 @@ def find_logged_models(tx: Tx, request: SearchLoggedModels) -> LoggedModelsFound
 
 def _order_field(given: OrderOfSearch) -> OrderField:
     if not given.field_name:
-        raise missing("order_by.field_name")
+        raise missing_value("order_by.field_name")
     return OrderField(
         given.field_name, _or(given.ascending, True), given.dataset_name or "", given.dataset_digest or ""
     )

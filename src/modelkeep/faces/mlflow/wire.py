@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from modelkeep.core.errors import DomainError, InvalidInput
+from modelkeep.core.names import missing_value
 from modelkeep.faces.guard import check_body
 from modelkeep.faces.operations import Operation, Reply
 
@@ -92,11 +93,6 @@ def _error(code: str, message: str, request_id: str) -> bytes:
     return _encode({"error_code": code, "message": message, "request_id": request_id})
 
 
-def missing(name: str) -> InvalidInput:
-    """The refusal of a request without a required parameter."""
-    return InvalidInput(f"Missing value for required parameter '{name}'. {_SEE_DOCS}", name)
-
-
 def invalid_value(name: str, value: Any) -> InvalidInput:
     """The refusal of a parameter whose value is of the wrong type."""
     shown = msgspec.json.encode(value, order="sorted").decode()
@@ -110,7 +106,7 @@ def require_fields(request: Any) -> None:
     """Refuse the first required field that has no value."""
     for name in request.required:
         if getattr(request, name) in (None, "", []):
-            raise missing(name)
+            raise missing_value(name)
 
 
 @cache

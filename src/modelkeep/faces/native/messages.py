@@ -66,6 +66,8 @@ class VersionAnswer(Answer):
     logged_model_id: str | None = None
     stage: str | None = None
     description: str | None = None
+    retired_at: int | None = None
+    retired_by: str | None = None
 
 
 class FileAnswer(Answer):
@@ -177,6 +179,8 @@ def version_answer(view: VersionView) -> VersionAnswer:
         logged_model_id=view.logged_model_id,
         stage=view.stage,
         description=view.description,
+        retired_at=view.retired_at,
+        retired_by=view.retired_by,
     )
 
 

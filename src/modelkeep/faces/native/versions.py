@@ -27,6 +27,14 @@ class ListVersions(Request):
     retired: bool = False
 
 
+class ListRetiredVersions(Request):
+    """A page of the versions of a retired model, which is named by its id."""
+
+    model_id: str
+    limit: PageSize = 100
+    cursor: Cursor = ""
+
+
 class OneVersion(Request):
     """A call about a version."""
 
@@ -47,7 +55,17 @@ def list_versions(tx: Tx, request: ListVersions) -> VersionPage:
     """A model's versions, the newest first; with `retired`, those that are out of use as well."""
     before = read_cursor(request.cursor, int)[0] if request.cursor else None
     found = catalog.list_versions(tx, request.name, before, request.limit + 1, with_retired=request.retired)
-    page = found[: request.limit]
+    return _page(found, request.limit)
+
+
+def list_retired_versions(tx: Tx, request: ListRetiredVersions) -> VersionPage:
+    """The versions of a retired model, the newest first."""
+    before = read_cursor(request.cursor, int)[0] if request.cursor else None
+    return _page(catalog.list_retired_versions(tx, request.model_id, before, request.limit + 1), request.limit)
+
+
+def _page(found: list[catalog.VersionView], limit: int) -> VersionPage:
+    page = found[:limit]
     more = write_cursor(page[-1].version) if len(found) > len(page) else None
     return VersionPage(items=[version_answer(view) for view in page], next_cursor=more)
 
@@ -94,6 +112,17 @@ OPERATIONS: list[Operation] = [
         Mode.READ,
         Permission.MODEL_READ,
         "A model's versions, the newest first",
+        VersionPage,
+    ),
+    Operation(
+        "versions.list_retired",
+        NATIVE,
+        routes("GET", "retired-models/{model_id}/versions"),
+        ListRetiredVersions,
+        list_retired_versions,
+        Mode.READ,
+        Permission.MODEL_READ,
+        "The versions of a retired model",
         VersionPage,
     ),
     Operation(

@@ -6,6 +6,7 @@ A request's fields come from the path, the query and a JSON object in the body; 
 import base64
 import binascii
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -31,7 +32,6 @@ _JSON = [(b"content-type", b"application/json")]
 _PROBLEM_JSON = [(b"content-type", b"application/problem+json")]
 _encode = msgspec.json.Encoder().encode
 _LARGEST = 2**63 - 1
-_TYPES: dict[type[Any], Mapping[str, Any]] = {}
 
 
 class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -105,7 +105,7 @@ def read_cursor(text: str, *kinds: type) -> list[Any]:
     """The sort key in a cursor, whose members are of these kinds. Raises InvalidInput."""
     try:
         last = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, ValueError, RecursionError) as error:
         raise _bad_cursor() from error
     if not isinstance(last, list) or [type(member) for member in last] != list(kinds):
         raise _bad_cursor()
@@ -122,15 +122,13 @@ def _bad_cursor() -> InvalidInput:
     return InvalidInput("This is no cursor of this list; take `next_cursor` from an answer.", "cursor")
 
 
-def _types(kind: type[Any]) -> Mapping[str, Any]:
-    """The types of a request's fields, by name; looked up once."""
-    found = _TYPES.get(kind)
-    if found is None:
-        found = _TYPES[kind] = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-    return found
+@cache
+def _types(kind: Any) -> Mapping[str, Any]:
+    """The types of a request's fields, by name."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
 
 
-def _from_text(kind: type[Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+def _from_text(kind: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Path and query fields, which are text, as what the request wants."""
     values: dict[str, Any] = {}
     for name, given in fields.items():

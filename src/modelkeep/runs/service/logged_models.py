@@ -19,7 +19,7 @@ from modelkeep.runs.logged_model_events import (
     LoggedModelTagDeleted,
     LoggedModelTagsSet,
 )
-from modelkeep.runs.rules import Entry, random_run_name, run_params
+from modelkeep.runs.rules import Entry, listed_in, random_run_name, run_params
 from modelkeep.runs.service.experiments import active_experiment
 from modelkeep.runs.store import logged_models as store
 
@@ -168,17 +168,8 @@ def log_logged_model_params(tx: Tx, model_id: str, params: Sequence[Entry]) -> N
 def note_registration(tx: Tx, model_id: str, name: str, version: int) -> None:
     """Note in the logged model's tag `mlflow.modelVersions` that it became this version. Raises NotFound."""
     _locked(tx, model_id)
-    noted = _noted(store.tags_named(tx, model_id, [MODEL_VERSIONS_TAG]).get(MODEL_VERSIONS_TAG, "[]"))
+    noted = listed_in(store.tags_named(tx, model_id, [MODEL_VERSIONS_TAG]).get(MODEL_VERSIONS_TAG, "[]"))
     _set_tags(tx, model_id, {MODEL_VERSIONS_TAG: json.dumps([*noted, {"name": name, "version": str(version)}])})
-
-
-def _noted(text: str) -> list[Any]:
-    """What the tag lists. Clients can write it too: what is not a list counts as an empty one."""
-    try:
-        listed = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    return listed if isinstance(listed, list) else []
 
 
 def _set_tags(tx: Tx, model_id: str, tags: dict[str, str]) -> None:

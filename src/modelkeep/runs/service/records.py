@@ -65,7 +65,7 @@ def note_model(tx: Tx, run_id: str, model_json: str) -> None:
     """
     told = _model_in(model_json)
     row = active_run(tx, run_id, run_store.locked_run)
-    known = json.loads(store.tag(tx, run_id, MODEL_HISTORY_TAG) or "[]")
+    known = rules.listed_in(store.tag(tx, run_id, MODEL_HISTORY_TAG) or "[]")
     store.set_tags(tx, run_id, row.experiment_id, {MODEL_HISTORY_TAG: json.dumps([*known, told])})
     tx.emit(RunRecorded(run_id, 0, (), (MODEL_HISTORY_TAG,)))
 
