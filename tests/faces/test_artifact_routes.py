@@ -96,6 +96,8 @@ class Site:
 
         async def receive() -> Any:
             await asyncio.sleep(0)
+            if not incoming:
+                await asyncio.Event().wait()  # as a server whose client stays and says nothing more
             return incoming.pop(0)
 
         async def send(message: Any) -> None:
@@ -263,8 +265,12 @@ def test_a_file_overwritten_while_it_is_read_is_one_upload(quick: Site):
         }
         got = bytearray()
 
+        incoming = [{"type": "http.request", "body": b""}]
+
         async def receive() -> Any:
-            return {"type": "http.request", "body": b""}
+            if not incoming:
+                await asyncio.Event().wait()
+            return incoming.pop()
 
         async def send(message: Any) -> None:
             got.extend(message.get("body", b""))

@@ -128,7 +128,7 @@ LIMITS: list[tuple[Callable[[Tx, int], Any], int, str]] = [
     (lambda tx, most: search_models(tx, None, most), 1000, "It must be at most 1000"),
     (lambda tx, most: search_runs(tx, ["1"], None, ViewType.ALL, most), 50_000, "It must be at most 50000"),
     (lambda tx, most: search_experiments(tx, None, ViewType.ALL, most), 50_000, "It must be at most 50000"),
-    (lambda tx, most: search_versions(tx, None, most), 200_000, "It must be at most 200000, but got 200001"),
+    (lambda tx, most: search_versions(tx, None, most), 200_000, "It must be at most 200000"),
 ]
 
 

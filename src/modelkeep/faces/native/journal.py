@@ -21,7 +21,7 @@ class ListEntries(Request):
     cursor: Cursor = ""
 
 
-class Entry(Answer):
+class JournalEntry(Answer):
     """A thing that was done: its kind, what it was done to, by whom and how they signed in. `at` is in milliseconds."""
 
     id: int
@@ -35,24 +35,24 @@ class Entry(Answer):
     data: dict[str, Any]
 
 
-class EntryPage(Answer):
+class JournalPage(Answer):
     """A page of the journal, newest first."""
 
-    items: list[Entry]
+    items: list[JournalEntry]
     next_cursor: str | None = None
 
 
-def list_entries(tx: Tx, request: ListEntries) -> EntryPage:
+def list_entries(tx: Tx, request: ListEntries) -> JournalPage:
     """What was done in the workspace, newest first."""
     before = read_cursor(request.cursor, int)[0] if request.cursor else _NEWEST
     found = audit.entries(tx, before, request.limit + 1)
     page = found[: request.limit]
     more = write_cursor(page[-1].id) if len(found) > len(page) else None
-    return EntryPage(items=[_entry(row) for row in page], next_cursor=more)
+    return JournalPage(items=[_entry(row) for row in page], next_cursor=more)
 
 
-def _entry(row: Any) -> Entry:
-    return Entry(
+def _entry(row: Any) -> JournalEntry:
+    return JournalEntry(
         id=row.id,
         at=row.at,
         kind=row.kind,
@@ -75,6 +75,6 @@ OPERATIONS: list[Operation] = [
         Mode.READ,
         Permission.JOURNAL_READ,
         "What was done, by whom",
-        EntryPage,
+        JournalPage,
     ),
 ]
