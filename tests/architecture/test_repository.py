@@ -16,7 +16,7 @@ from architecture.source import ROOT
 NAMES = [
     ("pypi", ".org"),
     ("pythonhosted", ".org"),
-    ("registry", ".npmjs.org"),
+    ("registry.np", "mjs.org"),
     ("registry", ".yarnpkg.com"),
     ("repo", ".anaconda.com"),
     (".pyenv", "/"),
