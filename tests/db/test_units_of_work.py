@@ -77,6 +77,80 @@ def test_failing_units_do_not_disturb_the_others_of_their_group(database: Databa
     assert database.read_now(SYSTEM, names) == [f"n{n:03}" for n in range(90) if n % 3]
 
 
+@pytest.mark.parametrize("count", [0, 1, 9, 10, 11, 249, 250, 251, 1000])
+def test_many_rows_are_written_each_once(database: Database, count: int) -> None:
+    """Whatever their number, all rows of a call are there, with their own values, and a repeated key is left out."""
+    given = [(f"n{number:04}", f"d{number}", number) for number in range(count)]
+    add_rows = Prepared(upsert(WORKSPACES, ["name"], []))
+    columns = ("name", "description", "created_at")
+
+    database.write_now(SYSTEM, lambda tx: tx.run_rows(add_rows, columns, given[: count // 2]))
+    database.write_now(SYSTEM, lambda tx: tx.run_rows(add_rows, columns, given + given))
+
+    found = database.read_now(SYSTEM, lambda tx: tx.rows(Prepared(select(WORKSPACES).order_by(WORKSPACES.c.name))))
+    assert [(row.name, row.description, row.created_at) for row in found] == given
+
+
+def test_rows_in_another_order_of_columns_keep_their_values(database: Database) -> None:
+    """Many rows may name their columns in any order."""
+    rows = [(number, f"n{number:02}", None) for number in range(25)]
+
+    database.write_now(SYSTEM, lambda tx: tx.run_rows(INSERT, ("created_at", "name", "description"), rows))
+
+    found = database.read_now(SYSTEM, lambda tx: tx.rows(Prepared(select(WORKSPACES).order_by(WORKSPACES.c.name))))
+    assert [(row.created_at, row.name, row.description) for row in found] == rows
+
+
+def append(tx: Tx, name: str) -> None:
+    tx.append(INSERT, ("name", "description", "created_at"), (name, None, tx.now))
+
+
+def test_an_appended_row_is_committed_with_its_unit(database: Database) -> None:
+    """A row that waits for the end is not there during the unit of work and is there after it."""
+
+    def unit(tx: Tx) -> list[str]:
+        append(tx, "later")
+        add(tx, "now")
+        return names(tx)
+
+    assert database.write_now(SYSTEM, unit) == ["now"]
+    assert database.read_now(SYSTEM, names) == ["later", "now"]
+
+
+def test_an_appended_row_that_cannot_be_written_undoes_its_unit_only(database: Database) -> None:
+    """Of units running at once, those whose appended row is refused fail and leave nothing; the others stand."""
+    database.write_now(SYSTEM, lambda tx: add(tx, "taken"))
+
+    async def unit(number: int) -> None:
+        def work(tx: Tx) -> None:
+            add(tx, f"n{number:02}")
+            append(tx, f"a{number:02}" if number % 3 else "taken")
+
+        await database.write(SYSTEM, work)
+
+    async def main() -> list[BaseException | None]:
+        return list(await asyncio.gather(*(unit(number) for number in range(30)), return_exceptions=True))
+
+    failed = [number for number, outcome in enumerate(asyncio.run(main())) if outcome is not None]
+
+    kept = [number for number in range(30) if number % 3]
+    assert failed == [number for number in range(30) if number % 3 == 0]
+    assert database.read_now(SYSTEM, names) == [*(f"a{n:02}" for n in kept), *(f"n{n:02}" for n in kept), "taken"]
+
+
+def test_an_appended_row_of_a_unit_that_raises_is_not_written(database: Database) -> None:
+    """What waited for the end goes with the rest."""
+
+    def fails(tx: Tx) -> None:
+        append(tx, "half")
+        raise InvalidInput("no")
+
+    with pytest.raises(InvalidInput):
+        database.write_now(SYSTEM, fails)
+
+    assert database.read_now(SYSTEM, names) == []
+
+
 def test_coroutines_get_their_own_answers(database: Database) -> None:
     """Concurrent writes from one event loop each get the result of their own unit."""
 

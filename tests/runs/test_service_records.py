@@ -136,6 +136,38 @@ def test_the_greatest_point_of_concurrent_writers_is_shown(tracking: Tracking):
     assert len(tracking.history(run, "a").metrics) == 40
 
 
+def test_writers_that_begin_the_same_metrics_at_once_share_them(tracking: Tracking):
+    """Many first points of new metrics, logged at the same moment in any order of keys, make one history each."""
+    run = tracking.run()
+    keys = [f"k{n}" for n in range(12)]
+    works = [
+        lambda tx, n=n: runs.log_batch(tx, run, [Point(key, step=n) for key in keys[n:] + keys[:n]]) for n in range(12)
+    ]
+    assert tracking.outcomes(works) == [None] * 12
+    for key in keys:
+        assert [point.step for point in tracking.history(run, key).metrics] == list(range(12))
+
+
+def test_a_full_batch_is_stored_point_by_point(tracking: Tracking):
+    """A thousand points of several metrics are there as they were sent, beside the same metrics of another run."""
+    run, other = tracking.run(), tracking.run()
+    points = [Point(f"k{n % 7}", n / 3, n, -n) for n in range(1000)]
+    tracking.log(run, *points)
+    tracking.log(other, Point("k0", 5.0))
+    for key in {point.key for point in points}:
+        sent = [(p.timestamp, p.step, p.value) for p in points if p.key == key]
+        assert [(p.timestamp, p.step, p.value) for p in tracking.history(run, key).metrics] == sent
+        assert {p.key for p in tracking.history(run, key).metrics} == {key}
+    assert [p.value for p in tracking.history(other, "k0").metrics] == [5.0]
+
+
+def test_points_with_and_without_a_dataset_share_a_batch(tracking: Tracking):
+    """Each point keeps the dataset it was measured on, or none."""
+    run = tracking.run()
+    tracking.log(run, *(Point(step=n, dataset_name="iris" if n % 2 else None) for n in range(30)))
+    assert [p.dataset_name for p in tracking.history(run).metrics] == [None, "iris"] * 15
+
+
 def test_nothing_is_logged_to_a_run_after_its_deletion(tracking: Tracking):
     """Of writers beside a deletion, exactly those that were acknowledged are in the history."""
     run = tracking.run()

@@ -16,17 +16,15 @@ def record(tx: Tx, event: Event) -> None:
     caller = tx.caller
     store.append(
         tx,
-        {
-            "at": tx.now,
-            "workspace": caller.workspace,
-            "actor": caller.actor.name,
-            "actor_method": caller.actor.method,
-            "token_id": caller.actor.token_id,
-            "request_id": caller.request_id,
-            "kind": event.kind,
-            "resource": event.resource,
-            "data": _encode(event.data()).decode(),
-        },
+        tx.now,
+        caller.workspace,
+        caller.actor.name,
+        caller.actor.method,
+        caller.actor.token_id,
+        caller.request_id,
+        event.kind,
+        event.resource,
+        _encode(event.data()).decode(),
     )
 
 

@@ -17,9 +17,9 @@ _PAGE = Prepared(
 )
 
 
-def append(tx: Tx, values: dict[str, Any]) -> None:
-    """Add an entry."""
-    tx.run(_INSERT, **values)
+def append(tx: Tx, *values: Any) -> None:
+    """Add an entry, at the end of the transaction: time, workspace, actor... as the table's columns after the id."""
+    tx.append(_INSERT, _COLUMNS, values)
 
 
 def page(tx: Tx, before: int, limit: int) -> list[Any]:

@@ -5,12 +5,13 @@ address with a host of its own (RFC 9112, 3.2.2) would go around the check of th
 """
 
 import secrets
+from functools import partial
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from modelkeep.core.errors import InvalidInput
-from modelkeep.faces.http import COMMON_HEADERS
+from modelkeep.faces.http import ANSWER_AT_ONCE, COMMON_HEADERS
 from modelkeep.faces.mlflow.wire import MLFLOW
 
 _LONGEST_HEAD = 64 * 1024
@@ -50,6 +51,7 @@ class Connection(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _LONGEST_HEAD:
             self._refuse("The head of the request is too long.")
         super().on_headers_complete()
+        self.scope["extensions"] = {ANSWER_AT_ONCE: {"write": partial(answer_at_once, self.cycle)}}
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request and hang up."""
@@ -65,3 +67,19 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, why: str) -> None:
         self._why = why
         raise NotTaken(why)
+
+
+def answer_at_once(cycle: RequestResponseCycle, answer: bytes) -> bool:
+    """Write a whole answer, which ends its request; False, and nothing written, where the server's own way is needed.
+
+    That is where a client is slow, hangs up after this answer, or is gone. Uvicorn's way looks through every header of
+    every answer, which takes a tenth of a small request.
+    """
+    if cycle.disconnected or cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive:
+        return False
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(answer)
+    cycle.message_event.set()
+    cycle.on_response()
+    return True

@@ -58,6 +58,7 @@ def serve(
             lifespan="off",
             access_log=False,
             log_config=None,
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             timeout_keep_alive=75,
@@ -94,7 +95,6 @@ class GracefulServer(uvicorn.Server):
 
 def _settle_memory() -> None:
     """Keep the garbage collector off what lives as long as the process, and from running within a page of results."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 

@@ -6,6 +6,7 @@ A test holds the two ways to the same result.
 
 import importlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -13,11 +14,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect, text
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from modelkeep.core.errors import InvalidInput, Unavailable
+from modelkeep.db.dialect import SQLITE
 from modelkeep.db.schema import metadata
 from modelkeep.db.sqlite import PRAGMAS, connect, lock
 
@@ -25,6 +28,12 @@ from modelkeep.db.sqlite import PRAGMAS, connect, lock
 HEAD = "0002"
 _HISTORY = ("0001", HEAD)
 _VERSION_TABLE = "alembic_version"
+_FOUND = f"SELECT version_num FROM {_VERSION_TABLE}"  # noqa: S608
+_STAMP = (
+    f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
+    f"INSERT INTO {_VERSION_TABLE} VALUES ('{HEAD}')",  # noqa: S608
+)
+_SQLITE = "sqlite:///"
 
 
 class SchemaState(Enum):
@@ -68,14 +77,15 @@ def _explained() -> Iterator[None]:
     """The drivers' errors in one line, without the address and its password."""
     try:
         yield
-    except DBAPIError as error:
-        raise Unavailable(f"The database cannot be used: {str(error.orig).partition(chr(10))[0]}") from error
+    except (DBAPIError, sqlite3.Error) as error:
+        told = error.orig if isinstance(error, DBAPIError) else error
+        raise Unavailable(f"The database cannot be used: {str(told).partition(chr(10))[0]}") from error
 
 
 @contextmanager
 def _alone(url: str) -> Iterator[None]:
     """Keep servers away from a SQLite file meanwhile. Raises Unavailable if one is running."""
-    held = lock(Path(url.removeprefix("sqlite:///"))) if url.startswith("sqlite:///") else None
+    held = lock(Path(url.removeprefix(_SQLITE))) if url.startswith(_SQLITE) else None
     try:
         yield
     finally:
@@ -85,18 +95,37 @@ def _alone(url: str) -> Iterator[None]:
 
 def check(url: str) -> SchemaReport:
     """Compare the database's schema with ours; changes nothing. Raises Unavailable where it does not answer."""
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        return SchemaReport(SchemaState.EMPTY, "")
-    engine = sync_engine(url)
-    with _explained(), engine.connect() as connection:
+    if url.startswith(_SQLITE):
+        return _check_sqlite(url.removeprefix(_SQLITE))
+    with _explained(), sync_engine(url).connect() as connection:
         return _report(connection)
 
 
-def _report(connection: Connection) -> SchemaReport:
-    tables = inspect(connection).get_table_names()
-    if _VERSION_TABLE not in tables:
+def _check_sqlite(path: str) -> SchemaReport:
+    """The same by the driver alone: every start waits for it, and an engine takes many times as long."""
+    if not Path(path).exists():
         return SchemaReport(SchemaState.EMPTY, "")
-    found = connection.execute(text(f"SELECT version_num FROM {_VERSION_TABLE}")).scalar() or ""  # noqa: S608
+    with _explained(), closing(connect(path)) as connection:
+        return _compared(_found_in_sqlite(connection))
+
+
+def _found_in_sqlite(connection: sqlite3.Connection) -> str | None:
+    known = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    if connection.execute(known, (_VERSION_TABLE,)).fetchone() is None:
+        return None
+    found = connection.execute(_FOUND).fetchone()
+    return str(found[0]) if found else ""
+
+
+def _report(connection: Connection) -> SchemaReport:
+    if _VERSION_TABLE not in inspect(connection).get_table_names():
+        return _compared(None)
+    return _compared(connection.execute(text(_FOUND)).scalar() or "")
+
+
+def _compared(found: str | None) -> SchemaReport:
+    if found is None:
+        return SchemaReport(SchemaState.EMPTY, "")
     if found == HEAD:
         return SchemaReport(SchemaState.CURRENT, found)
     return SchemaReport(SchemaState.OLDER if found in _HISTORY else SchemaState.NEWER, found)
@@ -104,22 +133,33 @@ def _report(connection: Connection) -> SchemaReport:
 
 def create_schema(url: str) -> None:
     """Make all tables in an empty database and stamp it, in one transaction; nothing if another process just did."""
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = sync_engine(url)
-    with _explained(), engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(7270021)"))
-        if _report(connection).state is not SchemaState.EMPTY:
-            return
-        create_tables(connection, metadata)
-        connection.execute(text(f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
-        connection.execute(text(f"INSERT INTO {_VERSION_TABLE} VALUES ('{HEAD}')"))  # noqa: S608
+    if url.startswith(_SQLITE):
+        _create_in_sqlite(Path(url.removeprefix(_SQLITE)))
+        return
+    with _explained(), sync_engine(url).begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(7270021)"))
+        if _report(connection).state is SchemaState.EMPTY:
+            for statement in _declared(connection.dialect):
+                connection.exec_driver_sql(statement)
 
 
-def create_tables(connection: Connection, declared: MetaData) -> None:
-    """CREATE TABLE and CREATE INDEX for everything declared."""
-    declared.create_all(connection)
+def _create_in_sqlite(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _explained(), closing(connect(str(path))) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        if _found_in_sqlite(connection) is None:
+            for statement in _declared(SQLITE):
+                connection.execute(statement)
+        connection.execute("COMMIT")
+
+
+def _declared(dialect: Dialect) -> list[str]:
+    """Everything declared as CREATE TABLE and CREATE INDEX, and the stamp."""
+    wanted: list[CreateTable | CreateIndex] = []
+    for table in metadata.sorted_tables:
+        wanted.append(CreateTable(table))
+        wanted += [CreateIndex(index) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+    return [*(str(one.compile(dialect=dialect)) for one in wanted), *_STAMP]
 
 
 def upgrade(url: str, backup: Path | None = None) -> SchemaReport:
@@ -152,7 +192,7 @@ def alembic_config(url: str) -> Any:
 
 def back_up(url: str, target: Path) -> None:
     """Copy a SQLite database, whole and consistent, to a new file (PostgreSQL has pg_dump for that)."""
-    source = url.removeprefix("sqlite:///")
+    source = url.removeprefix(_SQLITE)
     target.touch(mode=0o600, exist_ok=False)
     with closing(connect(source)) as old, closing(connect(str(target))) as new:
         old.backup(new)

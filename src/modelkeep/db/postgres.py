@@ -15,7 +15,7 @@ from modelkeep.core.errors import InvalidInput, StorageFull, Unavailable
 from modelkeep.core.types import Caller
 from modelkeep.db.clock import now_ms
 from modelkeep.db.dialect import POSTGRESQL
-from modelkeep.db.tx import Listener, Tx
+from modelkeep.db.tx import Appended, Listener, Tx
 
 T = TypeVar("T")
 
@@ -68,7 +68,10 @@ class PostgresDatabase:
         self, connection: "psycopg.Connection[tuple[object, ...]]", caller: Caller, work: Callable[[Tx], T]
     ) -> T:
         with connection.transaction(), connection.cursor() as cursor:
-            return work(Tx(cursor, POSTGRESQL, caller, now_ms(), self._listeners))
+            appended = Appended()
+            result = work(Tx(cursor, POSTGRESQL, caller, now_ms(), self._listeners, appended))
+            appended.write(cursor, POSTGRESQL)
+            return result
 
     def _repeat(self, attempt: Callable[["psycopg.Connection[tuple[object, ...]]"], T]) -> T:
         """Run a unit of work, again with a fresh connection where it is certain that nothing was committed."""

@@ -21,7 +21,7 @@ from modelkeep.core.types import Caller
 from modelkeep.db.clock import now_ms
 from modelkeep.db.dialect import SQLITE
 from modelkeep.db.engine import Job, settle_all
-from modelkeep.db.tx import Listener, Tx
+from modelkeep.db.tx import Appended, Listener, Tx
 
 T = TypeVar("T")
 
@@ -153,7 +153,7 @@ class SqliteDatabase:
         """
         cursor = self._writer.cursor()
         try:
-            if not self._attempt(cursor, group, self._run_bare) and len(group) > 1:
+            if not self._attempt(cursor, group, self._run_together) and len(group) > 1:
                 for job in group:
                     job.error = None
                 self._attempt(cursor, group, self._run_apart)
@@ -163,12 +163,14 @@ class SqliteDatabase:
         finally:
             cursor.close()
 
-    def _attempt(self, cursor: sqlite3.Cursor, group: list[Job], run: Callable[[sqlite3.Cursor, Job], bool]) -> bool:
+    def _attempt(
+        self, cursor: sqlite3.Cursor, group: list[Job], run: Callable[[sqlite3.Cursor, list[Job]], bool]
+    ) -> bool:
         """One transaction of all jobs; False, and nothing kept, if `run` gave up."""
         try:
             with _translated():
                 cursor.execute("BEGIN IMMEDIATE")
-            if not all(run(cursor, job) for job in group):
+            if not run(cursor, group):
                 return False
             with _translated():
                 cursor.execute("COMMIT")
@@ -177,23 +179,39 @@ class SqliteDatabase:
             if self._writer.in_transaction:
                 cursor.execute("ROLLBACK")
 
-    def _run_bare(self, cursor: sqlite3.Cursor, job: Job) -> bool:
+    def _run_together(self, cursor: sqlite3.Cursor, group: list[Job]) -> bool:
+        appended = Appended()
+        return all(self._run(cursor, job, appended) for job in group) and _write(cursor, group[-1], appended)
+
+    def _run_apart(self, cursor: sqlite3.Cursor, group: list[Job]) -> bool:
+        for job in group:
+            appended = Appended()
+            cursor.execute("SAVEPOINT unit")
+            if not (self._run(cursor, job, appended) and _write(cursor, job, appended)):
+                if not self._writer.in_transaction:
+                    # SQLite rolled the whole transaction back (a full disk does that): nothing before this is kept.
+                    raise StorageFull("The disk is full; nothing was written.") from job.error
+                cursor.execute("ROLLBACK TO unit")
+            cursor.execute("RELEASE unit")
+        return True
+
+    def _run(self, cursor: sqlite3.Cursor, job: Job, appended: Appended) -> bool:
         try:
             with _translated():
-                job.result = job.work(Tx(cursor, SQLITE, job.caller, now_ms(), self._listeners))
+                job.result = job.work(Tx(cursor, SQLITE, job.caller, now_ms(), self._listeners, appended))
         except BaseException as error:  # it belongs to whoever asked for the work
             job.error = error
         return job.error is None
 
-    def _run_apart(self, cursor: sqlite3.Cursor, job: Job) -> bool:
-        cursor.execute("SAVEPOINT unit")
-        if not self._run_bare(cursor, job):
-            if not self._writer.in_transaction:
-                # SQLite rolled the whole transaction back (a full disk does that): nothing before this is kept.
-                raise StorageFull("The disk is full; nothing was written.") from job.error
-            cursor.execute("ROLLBACK TO unit")
-        cursor.execute("RELEASE unit")
-        return True
+
+def _write(cursor: sqlite3.Cursor, job: Job, appended: Appended) -> bool:
+    """Write what waited for the end of a job; False, and the job has the error, if that fails."""
+    try:
+        with _translated():
+            appended.write(cursor, SQLITE)
+    except BaseException as error:  # the job fails as if it had written them itself
+        job.error = error
+    return job.error is None
 
 
 def _make_private(path: Path) -> None:

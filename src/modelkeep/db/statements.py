@@ -6,13 +6,16 @@ need no conversion on either driver: text, integers, floats and bytes.
 """
 
 from collections import namedtuple
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
+# How many rows one INSERT takes on SQLite; each a multiple of the next. Few, so that the driver keeps their statements.
+_ROWS_AT_ONCE = (250, 10)
 _ROW_TYPES: dict[tuple[str, ...], Any] = {}
 
 
@@ -30,7 +33,7 @@ class CompiledStatement:
     SQLite's driver binds by position, a third cheaper for many rows than by name; psycopg binds by name.
     """
 
-    __slots__ = ("_make", "_positions", "fixed", "sql")
+    __slots__ = ("_longer", "_make", "_positions", "fixed", "sql")
 
     def __init__(self, compiled: SQLCompiler) -> None:
         self.sql = str(compiled)
@@ -38,6 +41,7 @@ class CompiledStatement:
         self._positions = tuple(compiled.positiontup or ()) if compiled.positional else None
         self.fixed = {n: v for n, v in compiled.params.items() if not (n in binds and binds[n].required)}
         self._make: Any = None
+        self._longer = self._for_several_rows()
 
     def values(self, given: Mapping[str, Any]) -> Mapping[str, Any] | Sequence[Any]:
         """What the driver binds: a dict, or a list in the order of the text's placeholders."""
@@ -49,6 +53,28 @@ class CompiledStatement:
         if self._positions == columns and not self.fixed:
             return rows
         return [self.values(dict(zip(columns, row, strict=True))) for row in rows]
+
+    def several(self, batch: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+        """Text and values that write the first rows of a batch, several at once; `left_over` are those behind them.
+
+        SQLite's driver gives up and takes back the interpreter's lock for every row that it is handed by itself.
+        """
+        start = 0
+        for size, sql in self._longer:
+            while len(batch) - start >= size:
+                yield sql, list(chain.from_iterable(batch[start : start + size]))
+                start += size
+
+    def left_over(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """The rows of a batch that `several` leaves."""
+        return batch[len(batch) - len(batch) % self._longer[-1][0] :] if self._longer else batch
+
+    def _for_several_rows(self) -> list[tuple[int, str]]:
+        """The text for each number of rows, where this is an INSERT of one row of values bound by position."""
+        row = f"({', '.join('?' * len(self._positions or ()))})"
+        if self._positions is None or self.sql.count(f"VALUES {row}") != 1:
+            return []
+        return [(n, self.sql.replace(f"VALUES {row}", f"VALUES {', '.join([row] * n)}")) for n in _ROWS_AT_ONCE]
 
     def rows(self, description: Iterable[Sequence[Any]] | None, fetched: list[Any]) -> list[Any]:
         """Fetched tuples as named tuples."""

@@ -32,17 +32,56 @@ class Cursor(Protocol):
 Listener = Callable[["Tx", Event], None]
 
 
+class Appended:
+    """Rows that wait for the end of their unit of work, or of the group of units that is committed with it."""
+
+    __slots__ = ("_rows",)
+
+    def __init__(self) -> None:
+        self._rows: dict[Prepared, tuple[tuple[str, ...], list[tuple[Any, ...]]]] = {}
+
+    def add(self, statement: Prepared, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        """Keep a row of values, which `columns` names."""
+        self._rows.setdefault(statement, (columns, []))[1].append(row)
+
+    def write(self, cursor: Cursor, dialect: Dialect) -> None:
+        """Write all rows, each statement's in the order they came."""
+        for statement, (columns, rows) in self._rows.items():
+            write_rows(cursor, statement.for_dialect(dialect), columns, rows)
+
+
+def write_rows(
+    cursor: Cursor, compiled: CompiledStatement, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Run a statement for each row of values, in as few calls of the driver as its database allows."""
+    batch = compiled.batch(columns, rows)
+    for sql, values in compiled.several(batch):
+        cursor.execute(sql, values)
+    rest = compiled.left_over(batch)
+    if len(rest) == 1:
+        cursor.execute(compiled.sql, rest[0])
+    elif rest:
+        cursor.executemany(compiled.sql, rest)
+
+
 class Tx:
     """One unit of work on one connection. Use cases take it as their first argument and never commit."""
 
-    __slots__ = ("_cursor", "_dialect", "_listeners", "caller", "now")
+    __slots__ = ("_appended", "_cursor", "_dialect", "_listeners", "caller", "now")
 
     def __init__(
-        self, cursor: Cursor, dialect: Dialect, caller: Caller, now: int, listeners: Sequence[Listener] = ()
+        self,
+        cursor: Cursor,
+        dialect: Dialect,
+        caller: Caller,
+        now: int,
+        listeners: Sequence[Listener] = (),
+        appended: Appended | None = None,
     ) -> None:
         self._cursor = cursor
         self._dialect = dialect
         self._listeners = listeners
+        self._appended = Appended() if appended is None else appended
         self.caller = caller
         self.now = now
 
@@ -83,8 +122,11 @@ class Tx:
     def run_rows(self, statement: Statement, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
         """Run one statement for each row of values, which `columns` names; the cheapest way to write many."""
         if rows:
-            compiled = self._compiled(statement)
-            self._cursor.executemany(compiled.sql, compiled.batch(columns, rows))
+            write_rows(self._cursor, self._compiled(statement), columns, rows)
+
+    def append(self, statement: Prepared, columns: tuple[str, ...], row: tuple[Any, ...]) -> None:
+        """Write a row of values at the end of the transaction, before its commit, together with others like it."""
+        self._appended.add(statement, columns, row)
 
     def emit(self, event: Event) -> None:
         """Tell the listeners, inside this transaction: if one of them fails, the change did not happen."""

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 
 import msgspec
@@ -57,6 +58,8 @@ class AccessLog:
             "modelkeep_http_requests_in_progress", "Requests being answered", registry=self.registry
         )
         self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._second = 0
+        self._shown = ""
 
     def record(
         self, *, operation: str, method: str, path: str, status: int, seconds: float, who: str, request_id: str
@@ -66,7 +69,7 @@ class AccessLog:
         counter.inc()
         histogram.observe(seconds)
         line = {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "time": self._now(),
             "level": "info",
             "logger": "request",
             "request_id": request_id,
@@ -80,6 +83,13 @@ class AccessLog:
         # A log on a full disk must not take the requests with it.
         with contextlib.suppress(OSError):
             sys.stderr.write(_encode(line).decode() + "\n")
+
+    def _now(self) -> str:
+        """The time as in all other lines; what does not change within a second is kept."""
+        second, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)
+        if second != self._second:
+            self._second, self._shown = second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._shown}.{milliseconds:03d}+00:00"
 
     def exposition(self) -> bytes:
         """Everything counted, in Prometheus's text format."""

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import http
 import logging
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from modelkeep.access import require
@@ -28,6 +31,7 @@ _WITHOUT_LENGTH = {204, 304}
 _TOO_LARGE = 413
 # In the log only: what proxies write for a client that did not wait for its answer.
 _CLIENT_GONE = 499
+_NO_HEADER_VALUE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _SINGLE = {b"host", b"content-length", b"authorization", b"x-mlflow-workspace"}
 _NOBODY = Actor("", "public")
 # On every answer: nothing here is a page, so nothing may be run, framed, sniffed or kept.
@@ -39,6 +43,9 @@ COMMON_HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
+# The ASGI extension of a server that can `write` the bytes of a whole answer, head and body, at once; that is False
+# where it wrote nothing, because the client is slow, wants to hang up, or went.
+ANSWER_AT_ONCE = "modelkeep.answer_at_once"
 
 
 class ClientGone(Exception):
@@ -62,12 +69,15 @@ class _Request:
         """The body as it arrives."""
         more = True
         while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            more = message.get("more_body", False)
-            if message["body"]:
-                yield message["body"]
+            piece, more = await self._next_piece()
+            if piece:
+                yield piece
+
+    async def _next_piece(self) -> tuple[bytes, bool]:
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message["body"], message.get("more_body", False)
 
     async def whole_body(self, limit: int) -> bytes:
         """The body at once; `TooLarge` as soon as that is known."""
@@ -76,13 +86,15 @@ class _Request:
             raise InvalidInput("Invalid Content-Length.")
         if int(declared) > limit:
             raise TooLarge(f"The request body is larger than {limit} bytes.")
-        pieces, size = [], 0
-        async for piece in self.chunks():
-            size += len(piece)
-            if size > limit:
-                raise TooLarge(f"The request body is larger than {limit} bytes.")
+        body, more = await self._next_piece()
+        pieces, size = [body], len(body)
+        while more and size <= limit:
+            piece, more = await self._next_piece()
             pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            size += len(piece)
+        if size > limit:
+            raise TooLarge(f"The request body is larger than {limit} bytes.")
+        return body if len(pieces) == 1 else b"".join(pieces)
 
 
 class HttpFace:
@@ -113,7 +125,8 @@ class HttpFace:
         try:
             reply = await self._reply(request)
             status = reply.status
-            await _send(send, request, reply)
+            if not _sent_at_once(scope, request, reply):
+                await _send(send, request, reply)
         except (ClientGone, asyncio.CancelledError):
             status = _CLIENT_GONE
             _log.info("client gone", extra={"fields": {"request_id": request.id}})
@@ -198,16 +211,42 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
     return headers
 
 
+def _sent_at_once(scope: Mapping[str, Any], request: _Request, reply: Reply) -> bool:
+    """Send an answer that is all there as one piece, where the server offers that; otherwise do nothing."""
+    offered = scope.get("extensions", {}).get(ANSWER_AT_ONCE)
+    if offered is None or not isinstance(reply.body, bytes) or reply.status == _TOO_LARGE:
+        return False
+    head, with_length = _head(reply.status, tuple(reply.headers))
+    size = b"\r\ncontent-length: %d" % len(reply.body) if with_length else b""
+    body = b"" if request.method == "HEAD" else reply.body
+    return bool(offered["write"](b"%b%b%b\r\n\r\n%b" % (head, request.id.encode(), size, body)))
+
+
+@lru_cache(256)
+def _head(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, bool]:
+    """The head of an answer up to the request's id, and whether its length has yet to follow."""
+    lines = [b"HTTP/1.1 %d %b" % (status, http.HTTPStatus(status).phrase.encode())]
+    for name, value in _completed(headers):
+        if _NO_HEADER_VALUE.search(value):
+            raise ValueError(f"the header {name!r} has a control character")
+        lines.append(name + b": " + value)
+    has_length = any(name == b"content-length" for name, _ in headers)
+    return b"\r\n".join([*lines, b"x-request-id: "]), not has_length and status not in _WITHOUT_LENGTH
+
+
+def _completed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    named = {name for name, _ in headers}
+    return [*headers, *(pair for pair in COMMON_HEADERS if pair[0] not in named)]
+
+
 async def _send(send: Send, request: _Request, reply: Reply) -> None:
     body = reply.body
     size = len(body) if isinstance(body, bytes) else body.size
-    named = {name for name, _ in reply.headers}
-    headers = [*reply.headers, *(pair for pair in COMMON_HEADERS if pair[0] not in named)]
-    headers.append((b"x-request-id", request.id.encode()))
+    headers = [*_completed(reply.headers), (b"x-request-id", request.id.encode())]
     if reply.status == _TOO_LARGE:
         # The rest of such a body would be read and thrown away for as long as the client cares to send it.
         headers.append((b"connection", b"close"))
-    if b"content-length" not in named and reply.status not in _WITHOUT_LENGTH:
+    if not any(name == b"content-length" for name, _ in headers) and reply.status not in _WITHOUT_LENGTH:
         headers.append((b"content-length", str(size).encode()))
     start = {"type": "http.response.start", "status": reply.status, "headers": headers}
     if isinstance(body, bytes):

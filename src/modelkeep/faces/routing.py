@@ -1,10 +1,14 @@
 """From method and path to an operation, by a tree of path segments."""
 
+import re
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
 from modelkeep.core.errors import InvalidInput
 from modelkeep.faces.operations import Operation
+
+# A query in which nothing is encoded.
+_PLAIN_QUERY = re.compile(rb"[\w.~:/=&-]*", re.ASCII)
 
 
 class _Node:
@@ -98,10 +102,11 @@ def decode(text: bytes) -> str:
 def query_fields(raw: bytes) -> dict[str, list[str]]:
     """The query string's fields, each with all its values, decoded once."""
     fields: dict[str, list[str]] = {}
+    decoded = bytes.decode if _PLAIN_QUERY.fullmatch(raw) else _form_decode
     for part in raw.split(b"&"):
         if part:
             name, _, value = part.partition(b"=")
-            fields.setdefault(_form_decode(name), []).append(_form_decode(value))
+            fields.setdefault(decoded(name), []).append(decoded(value))
     return fields
 
 

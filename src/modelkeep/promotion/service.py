@@ -35,25 +35,24 @@ def move(tx: Tx, name: str, number: int, stage: str, *, archive_existing: bool =
     if archive_existing:
         check_archiving(to_stage)
     model = touch_model(tx, name)
-    old_stage = store.stage_of(tx, model.id, number) if can_be_version(number) else None
+    old_stage, others = _where(tx, model.id, number, to_stage if archive_existing else None)
     if old_stage is None:
         raise version_not_found(name, number)
-    if archive_existing:
-        _archive_others(tx, model.id, name, to_stage, number)
-    _bring(tx, model.id, name, [number], to_stage, old_stage)
+    store.bring(tx, model.id, number, to_stage, others)
+    touch_versions(tx, model.id, [number, *others])
+    for other in others:
+        tx.emit(VersionMoved(model.id, name, other, ARCHIVED, to_stage))
+    tx.emit(VersionMoved(model.id, name, number, to_stage, old_stage))
 
 
-def _archive_others(tx: Tx, model_id: str, name: str, stage: str, number: int) -> None:
-    others = store.others_in(tx, model_id, stage, number)
-    if others:
-        _bring(tx, model_id, name, others, ARCHIVED, stage)
-
-
-def _bring(tx: Tx, model_id: str, name: str, numbers: list[int], stage: str, old_stage: str) -> None:
-    store.set_stage(tx, model_id, numbers, stage)
-    touch_versions(tx, model_id, numbers)
-    for number in numbers:
-        tx.emit(VersionMoved(model_id, name, number, stage, old_stage))
+def _where(tx: Tx, model_id: str, number: int, stage: str | None) -> tuple[str | None, list[int]]:
+    """Where a version stands (None if it is not in use), and the other versions of a stage, if one is named."""
+    if not can_be_version(number):
+        return None, []
+    if stage is None:
+        return store.stage_of(tx, model_id, number), []
+    found = store.stage_and_others(tx, model_id, number, stage)
+    return found.pop(number, None), sorted(found)
 
 
 def set_alias(tx: Tx, name: str, alias: str, number: int) -> None:

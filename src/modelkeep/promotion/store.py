@@ -3,10 +3,11 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, case, delete, insert, select, update
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import one_of_integers, upsert
+from modelkeep.db.dialect import one_of_integers, text, upsert
+from modelkeep.promotion.rules import ARCHIVED
 from modelkeep.promotion.tables import aliases, stages
 
 _BY_KEY = (stages.c.model_id == bindparam("model_id")) & (stages.c.version == bindparam("number"))
@@ -15,19 +16,17 @@ _ALIAS_BY_KEY = (aliases.c.model_id == bindparam("model_id")) & (aliases.c.alias
 _PLACE = Prepared(insert(stages))
 _REMOVE = Prepared(delete(stages).where(_BY_KEY))
 _STAGE = Prepared(select(stages.c.stage).where(_BY_KEY))
-_OTHERS = Prepared(
-    select(stages.c.version)
-    .where(
-        stages.c.model_id == bindparam("model_id"),
-        stages.c.stage == bindparam("in_stage"),
-        stages.c.version != bindparam("number"),
-    )
-    .order_by(stages.c.version)
+_OTHERS = select(stages.c.version, stages.c.stage).where(
+    stages.c.model_id == bindparam("model_id"),
+    stages.c.stage == bindparam("in_stage"),
+    stages.c.version != bindparam("number"),
 )
-_SET_STAGE = Prepared(
+_STAGE_AND_OTHERS = Prepared(select(stages.c.version, stages.c.stage).where(_BY_KEY).union_all(_OTHERS))
+_SET_STAGE = Prepared(update(stages).where(_BY_KEY).values(stage=bindparam("to_stage")))
+_SET_STAGES = Prepared(
     update(stages)
     .where(stages.c.model_id == bindparam("model_id"), one_of_integers(stages.c.version, "numbers"))
-    .values(stage=bindparam("to_stage"))
+    .values(stage=case((stages.c.version == bindparam("number"), bindparam("to_stage", type_=text())), else_=ARCHIVED))
 )
 _TARGET = Prepared(
     select(
@@ -60,14 +59,19 @@ def stage_of(tx: Tx, model_id: str, number: int) -> str | None:
     return str(found.stage) if found else None
 
 
-def others_in(tx: Tx, model_id: str, stage: str, number: int) -> list[int]:
-    """The other versions of a stage."""
-    return [int(row.version) for row in tx.rows(_OTHERS, model_id=model_id, in_stage=stage, number=number)]
+def stage_and_others(tx: Tx, model_id: str, number: int, stage: str) -> dict[int, str]:
+    """The stage of a version, if it is in use, and of all others that stand in the given stage."""
+    found = tx.rows(_STAGE_AND_OTHERS, model_id=model_id, number=number, in_stage=stage)
+    return {int(row.version): str(row.stage) for row in found}
 
 
-def set_stage(tx: Tx, model_id: str, numbers: list[int], stage: str) -> None:
-    """Bring versions to a stage."""
-    tx.run(_SET_STAGE, model_id=model_id, numbers=msgspec.json.encode(numbers).decode(), to_stage=stage)
+def bring(tx: Tx, model_id: str, number: int, stage: str, others: list[int]) -> None:
+    """Bring a version to a stage, and the others to Archived."""
+    if others:
+        numbers = msgspec.json.encode([number, *others]).decode()
+        tx.run(_SET_STAGES, model_id=model_id, numbers=numbers, number=number, to_stage=stage)
+    else:
+        tx.run(_SET_STAGE, model_id=model_id, number=number, to_stage=stage)
 
 
 def target(tx: Tx, model_id: str, alias: str, number: int) -> Any | None:

@@ -92,12 +92,22 @@ tags = Table(
     sqlite_with_rowid=False,
 )
 
+# A metric of a run. Its points name it by its number: their table has by far the most rows, and a number keeps them
+# and their order short.
+metric_series = Table(
+    "metric_series",
+    metadata,
+    int_column("id", primary_key=True, autoincrement=True),
+    text_column("run_id"),
+    text_column("key"),
+    Index("metric_series_key", "run_id", "key", unique=True),
+)
+
 # Every point; exactly equal points are stored once. A NaN has is_nan 1 and value 0; infinities are the largest doubles.
 metric_points = Table(
     "metric_points",
     metadata,
-    text_column("run_id", primary_key=True),
-    text_column("key", primary_key=True),
+    int_column("series_id", primary_key=True, autoincrement=False),
     int_column("timestamp", primary_key=True, autoincrement=False),
     int_column("step", primary_key=True, autoincrement=False),
     real_column("value", primary_key=True),

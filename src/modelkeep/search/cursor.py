@@ -6,8 +6,9 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from modelkeep.core.errors import InvalidInput
 
@@ -16,8 +17,7 @@ _LARGEST = 2**63 - 1
 _FIELD = "page_token"
 
 
-@dataclass(frozen=True, slots=True)
-class Arguments:
+class Arguments(Struct, frozen=True):
     """What a token belongs to: where the search looks, its filter and its order, each as a short hash.
 
     `mark` follows "Invalid page token" in refusals: clients of some searches match on a comma, of others on a colon.

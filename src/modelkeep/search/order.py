@@ -1,7 +1,8 @@
 """What a search is ordered by: `KEY [ASC|DESC]` clauses, and the structures that searches of logged models send."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from modelkeep.core.errors import InvalidInput
 from modelkeep.search.schemas import LOGGED_MODELS, Schema
@@ -11,8 +12,7 @@ MAX_ORDER_CLAUSES = 20
 MAX_ORDER_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class OrderKey:
+class OrderKey(Struct, frozen=True):
     """One key to order by; a dataset, where named, restricts which of a metric's points count."""
 
     entity: str
@@ -31,8 +31,7 @@ def parse_order(clauses: Sequence[str], schema: Schema) -> tuple[OrderKey, ...]:
     return _without_repeats([_order_key(clause, schema) for clause in clauses], schema)
 
 
-@dataclass(frozen=True, slots=True)
-class OrderField:
+class OrderField(Struct, frozen=True):
     """One clause of an order given as a structure, as searches of logged models do."""
 
     field_name: str

@@ -1,8 +1,9 @@
 """What all searches share: from a caller's arguments to the ids of a page, and the token for the next one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from modelkeep.core.errors import InvalidInput
 from modelkeep.db import Tx
@@ -17,16 +18,14 @@ from modelkeep.search.walk import Corner, Query, find
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Struct, Generic[T], frozen=True):
     """What a search answers: entries in order, and a token if there is a further page."""
 
     items: list[T]
     next_page_token: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """A search in the terms of this slice: what is searched and where, by which filter and order, from where on."""
 
     target: str
@@ -36,7 +35,7 @@ class Asked:
     arguments: Arguments
     most: int
     page_token: str | None
-    datasets: Sequence[tuple[str, str]] = field(default=())
+    datasets: Sequence[tuple[str, str]] = ()
 
 
 def page_of(tx: Tx, asked: Asked, load: Callable[[list[Any]], list[T]]) -> Page[T]:

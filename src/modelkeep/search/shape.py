@@ -1,8 +1,9 @@
 """Filters and orders with their values taken out, so that a compiled statement serves all searches of a shape."""
 
 import json
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 from modelkeep.db.dialect import INDEXED_PREFIX
 from modelkeep.search.grammar import And, Comparison, Expr, Not
@@ -17,8 +18,7 @@ _SURROGATES = range(0xD800, 0xE000)
 Reach: TypeAlias = Literal["", "value", "value?", "start", "start?"]
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
+class Term(Struct, frozen=True):
     """A comparison without its values, which are bound as `v<slot>` (with `lo`, `hi`), a free key as `k<slot>`."""
 
     place: str
@@ -31,8 +31,7 @@ class Term:
     reach: Reach = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """All or any of several terms. Negation stands at the terms."""
 
     every: bool
@@ -42,8 +41,7 @@ class Group:
 Shape: TypeAlias = Term | Group
 
 
-@dataclass(frozen=True, slots=True)
-class Sort:
+class Sort(Struct, frozen=True):
     """A key to order by; a free one is bound as `s<slot>`, its dataset as `n<slot>` and `d<slot>` where it has one."""
 
     place: str
@@ -54,8 +52,7 @@ class Sort:
     dataset_digest: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
+class Filter(Struct, frozen=True):
     """The conditions that must all hold, the values they are bound to, and what each free-key condition is about."""
 
     terms: tuple[Shape, ...]

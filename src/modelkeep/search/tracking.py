@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from modelkeep.core.errors import InvalidInput
 from modelkeep.db import Tx
@@ -42,8 +44,7 @@ class ViewType(Enum):
     ALL = ("active", "deleted")
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetFilter:
+class DatasetFilter(Struct, frozen=True):
     """A dataset that the metrics of a filter must have been measured on; without a digest, any of that name."""
 
     dataset_name: str

@@ -5,8 +5,11 @@ what its rows cost, wherever it lies.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from modelkeep.db import Tx
 from modelkeep.db.dialect import INDEXED_PREFIX
@@ -35,8 +38,7 @@ Bound = dict[str, Any]
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Corner:
+class Corner(Struct, frozen=True):
     """A part of what is searched that one index keeps in order: an experiment, a lifecycle.
 
     `leads` is False where it is too wide for that, and is sorted as a whole.
@@ -48,8 +50,7 @@ class Corner:
     leads: bool = True
 
 
-@dataclass(slots=True)
-class Query:
+class Query(Struct):
     """A search ready to run: its shape and values, where to look, after which row, and for how many."""
 
     search: Search

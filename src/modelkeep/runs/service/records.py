@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from math import isfinite
 from typing import Any
 
 from modelkeep.core.errors import InvalidInput, NotFound
@@ -11,10 +12,14 @@ from modelkeep.runs import rules
 from modelkeep.runs.events import RunRecorded, RunTagDeleted
 from modelkeep.runs.rules import MODEL_HISTORY_TAG, RUN_NAME_TAG, Entry, LoggedMetric
 from modelkeep.runs.service.runs import active_run, rename
+from modelkeep.runs.store import metrics as metric_store
 from modelkeep.runs.store import records as store
 from modelkeep.runs.store import runs as run_store
+from modelkeep.runs.store.metrics import MetricPoint
 
 Refusal = Callable[[str, Sequence[tuple[str, str, str]]], InvalidInput]
+# A point from a tuple of its fields.
+_point = MetricPoint._make
 _MODEL_FIELDS = ("run_id", "artifact_path", "utc_time_created", "flavors")
 _KEPT_MODEL_FIELDS = (*_MODEL_FIELDS, "model_uuid", "model_id", "mlflow_version")
 
@@ -31,13 +36,13 @@ def log_batch(
     Raises NotFound, InvalidInput for a deleted run, too many or bad entries, or another value for a parameter.
     """
     rules.check_batch(len(metrics), len(params), len(tags))
-    points = point_rows(run_id, metrics, "metrics[{}].")
+    points = point_rows(metrics, "metrics[{}].")
     _log(tx, run_id, points, rules.run_params(params), rules.run_tags(tags), rules.changed_params)
 
 
 def log_metric(tx: Tx, run_id: str, metric: LoggedMetric) -> None:
     """Log one metric point to an active run. Raises NotFound, InvalidInput."""
-    _log(tx, run_id, point_rows(run_id, [metric], ""), {}, {}, rules.changed_params)
+    _log(tx, run_id, point_rows([metric], ""), {}, {}, rules.changed_params)
 
 
 def log_param(tx: Tx, run_id: str, param: Entry) -> None:
@@ -84,7 +89,7 @@ def _model_in(model_json: str) -> dict[str, Any]:
 def _log(
     tx: Tx,
     run_id: str,
-    points: list[store.MetricPoint],
+    points: list[MetricPoint],
     params: dict[str, str],
     tags: dict[str, str],
     refusal: Refusal,
@@ -111,50 +116,53 @@ def _add_params(tx: Tx, row: Any, params: dict[str, str], refusal: Refusal) -> i
     return added
 
 
-def _add_points(tx: Tx, row: Any, points: list[store.MetricPoint]) -> int:
+def _add_points(tx: Tx, row: Any, points: list[MetricPoint]) -> int:
     on_models = [point for point in points if point.logged_model_id]
     if on_models:
         _check_models(tx, {point.logged_model_id or "" for point in on_models})
-    added = store.add_points(tx, points)
-    store.raise_latest(tx, row.experiment_id, greatest(points))
+    added = metric_store.add_points(tx, row.id, points)
+    metric_store.raise_latest(tx, row.id, row.experiment_id, greatest(points))
     if on_models:
-        store.add_model_points(tx, on_models)
+        metric_store.add_model_points(tx, row.id, on_models)
     return added
 
 
 def _check_models(tx: Tx, model_ids: set[str]) -> None:
-    unknown = model_ids - store.known_models(tx, sorted(model_ids))
+    unknown = model_ids - metric_store.known_models(tx, sorted(model_ids))
     if unknown:
         raise NotFound(f"Logged model with ID '{min(unknown)}' not found.", "model_id")
 
 
-def greatest(points: Iterable[store.MetricPoint]) -> list[store.MetricPoint]:
+def greatest(points: Iterable[MetricPoint]) -> list[MetricPoint]:
     """For each key, in their order, the point greatest by (step, timestamp, value)."""
-    best: dict[str, tuple[tuple[Any, ...], store.MetricPoint]] = {}
+    best: dict[str, MetricPoint] = {}
     for point in points:
-        rank = (point.step, point.timestamp, point.value, point.is_nan)
         known = best.get(point.key)
-        if known is None or rank > known[0]:
-            best[point.key] = rank, point
-    return [best[key][1] for key in sorted(best)]
+        if known is None or point.step > known.step or (point.step == known.step and _rank(point) > _rank(known)):
+            best[point.key] = point
+    return [best[key] for key in sorted(best)]
 
 
-def point_rows(run_id: str, metrics: Iterable[LoggedMetric], path: str) -> list[store.MetricPoint]:
+def _rank(point: MetricPoint) -> tuple[int, float, int]:
+    return point.timestamp, point.value, point.is_nan
+
+
+def point_rows(metrics: Iterable[LoggedMetric], path: str) -> list[MetricPoint]:
     """Metric points checked and as they are stored; `path` is where point number `{}` stands. Raises InvalidInput."""
-    rows: list[store.MetricPoint] = []
-    point = store.MetricPoint
+    rows: list[MetricPoint] = []
     known: set[tuple[str | None, ...]] = set()
     for index, metric in enumerate(metrics):
         key, value, timestamp = metric.key or "", metric.value, metric.timestamp
-        named = (key, metric.model_id, metric.dataset_name, metric.dataset_digest)
+        model_id, dataset, digest = metric.model_id or None, metric.dataset_name, metric.dataset_digest
+        named = (key, model_id, dataset, digest)
         if named not in known:
             _check_names(metric, path.format(index))
             known.add(named)
         if value is None or timestamp is None or timestamp < 0:
             raise rules.metric_refusal(metric, path.format(index))
-        number, is_nan = rules.storable(value)
-        model_id, dataset, digest = metric.model_id or None, metric.dataset_name, metric.dataset_digest
-        rows.append(point(run_id, key, timestamp, metric.step or 0, number, is_nan, model_id, dataset, digest))
+        number, is_nan = (value, 0) if isfinite(value) else rules.storable(value)
+        # As the class itself does it, without its detour over named arguments: there are a thousand of these.
+        rows.append(_point((key, timestamp, metric.step or 0, number, is_nan, model_id, dataset, digest)))
     return rows
 
 

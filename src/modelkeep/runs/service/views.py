@@ -10,6 +10,7 @@ from modelkeep.artifacts import artifact_uri
 from modelkeep.db import Tx
 from modelkeep.runs import rules
 from modelkeep.runs.store import datasets, experiments, records, runs
+from modelkeep.runs.store import metrics as metric_store
 
 
 class Pair(NamedTuple):
@@ -144,7 +145,7 @@ def load_runs(tx: Tx, ids: Sequence[str]) -> list[RunView]:
         return []
     listed = json.dumps(list(found))
     tags, params = _pairs(records.tags_of(tx, listed)), _pairs(records.params_of(tx, listed))
-    metrics, inputs = _metrics(records.latest_of(tx, listed)), _inputs(datasets.inputs_of(tx, listed))
+    metrics, inputs = _metrics(metric_store.latest_of(tx, listed)), _inputs(datasets.inputs_of(tx, listed))
     read, made = _models(datasets.models_of(tx, listed))
     return [
         run_view(

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import bindparam, select, tuple_
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import integer, one_of_integers, one_of_texts, real, unindexed
-from modelkeep.runs.tables import metric_points, runs
+from modelkeep.db.dialect import integer, one_of_integers, one_of_texts, real, text, unindexed
+from modelkeep.runs.tables import metric_points, metric_series, runs
 
 _ORDER = (metric_points.c.timestamp, metric_points.c.step, metric_points.c.value, metric_points.c.is_nan)
 _AFTER = tuple_(
@@ -17,26 +17,33 @@ _AFTER = tuple_(
     bindparam("after_nan", type_=integer()),
 )
 _LIMIT = bindparam("limit", type_=integer())
-_KEY = metric_points.c.key == bindparam("key")
+_KEY = metric_series.c.key == bindparam("key")
+_THIS = select(metric_series.c.id).where(metric_series.c.run_id == bindparam("run_id"), _KEY).scalar_subquery()
 
-_PAGE = select(metric_points).where(metric_points.c.run_id == bindparam("run_id"), _KEY).order_by(*_ORDER).limit(_LIMIT)
+_PAGE = (
+    select(bindparam("key", type_=text()).label("key"), *metric_points.c)
+    .where(metric_points.c.series_id == _THIS)
+    .order_by(*_ORDER)
+    .limit(_LIMIT)
+)
 _FIRST_PAGE = Prepared(_PAGE)
 _NEXT_PAGE = Prepared(_PAGE.where(tuple_(*_ORDER) > _AFTER))
 _OF_RUNS = (
-    select(metric_points)
-    .join(runs, runs.c.id == metric_points.c.run_id)
-    .where(one_of_texts(metric_points.c.run_id, "run_ids"), unindexed(runs.c.workspace) == bindparam("workspace"), _KEY)
+    select(metric_series.c.run_id, metric_series.c.key, *metric_points.c)
+    .join_from(metric_series, metric_points, metric_points.c.series_id == metric_series.c.id)
+    .join(runs, runs.c.id == metric_series.c.run_id)
+    .where(one_of_texts(metric_series.c.run_id, "run_ids"), unindexed(runs.c.workspace) == bindparam("workspace"), _KEY)
 )
-_BULK = Prepared(_OF_RUNS.order_by(metric_points.c.run_id, *_ORDER).limit(_LIMIT))
+_BULK = Prepared(_OF_RUNS.order_by(metric_series.c.run_id, *_ORDER).limit(_LIMIT))
 _STEPS = Prepared(
-    _OF_RUNS.with_only_columns(metric_points.c.run_id, metric_points.c.step)
+    _OF_RUNS.with_only_columns(metric_series.c.run_id, metric_points.c.step)
     .where(metric_points.c.step.between(bindparam("first"), bindparam("last")))
     .distinct()
-    .order_by(metric_points.c.run_id, metric_points.c.step)
+    .order_by(metric_series.c.run_id, metric_points.c.step)
 )
 _AT_STEPS = Prepared(
     _OF_RUNS.where(one_of_integers(metric_points.c.step, "steps"))
-    .order_by(metric_points.c.run_id, metric_points.c.step, metric_points.c.timestamp, metric_points.c.value)
+    .order_by(metric_series.c.run_id, metric_points.c.step, metric_points.c.timestamp, metric_points.c.value)
     .limit(_LIMIT)
 )
 

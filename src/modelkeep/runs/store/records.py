@@ -1,37 +1,16 @@
-"""SQL of what is logged to runs: metric points, parameters and tags."""
+"""SQL of the parameters and tags of runs."""
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, select, tuple_
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import Table, bindparam, delete, select
 
 from modelkeep.db import Prepared, Tx
 from modelkeep.db.dialect import one_of_texts, unindexed, upsert
-from modelkeep.runs.tables import latest_metrics, logged_model_metrics, logged_models, metric_points, params, tags
+from modelkeep.runs.tables import params, tags
 
 Row = dict[str, Any]
-
-
-class MetricPoint(NamedTuple):
-    """A point of a metric as it is stored; its fields are the columns of `metric_points`, in their order."""
-
-    run_id: str
-    key: str
-    timestamp: int
-    step: int
-    value: float
-    is_nan: int
-    logged_model_id: str | None
-    dataset_name: str | None
-    dataset_digest: str | None
-
-
-def _is_greater(table: Table, names: Sequence[str]) -> ColumnElement[bool]:
-    """The new row's columns, compared as a tuple, exceed the stored row's."""
-    offered = table.alias("excluded")
-    return tuple_(*(offered.c[name] for name in names)) > tuple_(*(table.c[name] for name in names))
 
 
 def _of_runs(table: Table) -> Any:
@@ -40,34 +19,6 @@ def _of_runs(table: Table) -> Any:
     return select(table.c.run_id, table.c.key, table.c.value).where(*mine).order_by(table.c.run_id, table.c.key)
 
 
-_LATEST_VALUES = ["value", "is_nan", "timestamp", "step", "logged_model_id", "dataset_name", "dataset_digest"]
-_LATEST_COLUMNS = ("run_id", "key", *_LATEST_VALUES, "workspace", "experiment_id")
-_MEASURED_ON = MetricPoint._fields.index("logged_model_id")
-_POINT_KEY = [column.name for column in metric_points.primary_key]
-_MODEL_POINT_KEY = [column.name for column in logged_model_metrics.primary_key]
-
-_INSERT_POINT = Prepared(upsert(metric_points, _POINT_KEY, []))
-_RAISE_LATEST = Prepared(
-    upsert(
-        latest_metrics,
-        ["run_id", "key"],
-        _LATEST_VALUES,
-        where=_is_greater(latest_metrics, ["step", "timestamp", "value", "is_nan"]),
-    )
-)
-_RAISE_MODEL_POINT = Prepared(
-    upsert(
-        logged_model_metrics,
-        _MODEL_POINT_KEY,
-        ["value", "is_nan"],
-        where=_is_greater(logged_model_metrics, ["value", "is_nan"]),
-    )
-)
-_KNOWN_MODELS = Prepared(
-    select(logged_models.c.id).where(
-        unindexed(logged_models.c.workspace) == bindparam("workspace"), one_of_texts(logged_models.c.id, "ids")
-    )
-)
 _INSERT_PARAM = Prepared(upsert(params, ["run_id", "key"], []))
 _PARAMS_NAMED = Prepared(
     select(params.c.key, params.c.value).where(
@@ -89,14 +40,6 @@ _DELETE_TAG = Prepared(
 )
 _PARAMS = Prepared(_of_runs(params))
 _TAGS = Prepared(_of_runs(tags))
-_LATEST = Prepared(
-    select(latest_metrics)
-    .where(
-        unindexed(latest_metrics.c.workspace) == bindparam("workspace"),
-        one_of_texts(latest_metrics.c.run_id, "run_ids"),
-    )
-    .order_by(latest_metrics.c.run_id, latest_metrics.c.key)
-)
 
 
 def _change(tx: Tx, statement: Prepared, rows: Sequence[Row]) -> int:
@@ -105,35 +48,6 @@ def _change(tx: Tx, statement: Prepared, rows: Sequence[Row]) -> int:
         return tx.run(statement, **rows[0])
     tx.run_many(statement, rows)
     return len(rows)
-
-
-def add_points(tx: Tx, points: Sequence[MetricPoint]) -> int:
-    """Keep metric points, equal ones once. How many are new: exact for one point, otherwise how many were given."""
-    if len(points) == 1:
-        return tx.run(_INSERT_POINT, **points[0]._asdict())
-    tx.run_rows(_INSERT_POINT, MetricPoint._fields, points)
-    return len(points)
-
-
-def raise_latest(tx: Tx, experiment_id: int, points: Sequence[MetricPoint]) -> None:
-    """Show each point as its metric's latest unless a greater one is shown; at most one point a key."""
-    here = (tx.workspace, experiment_id)
-    rows = [(p.run_id, p.key, p.value, p.is_nan, p.timestamp, p.step, *p[_MEASURED_ON:], *here) for p in points]
-    tx.run_rows(_RAISE_LATEST, _LATEST_COLUMNS, rows)
-
-
-def add_model_points(tx: Tx, points: Sequence[MetricPoint]) -> None:
-    """Keep the points that were measured on logged models there as well."""
-    named = [
-        point._replace(dataset_name=point.dataset_name or "", dataset_digest=point.dataset_digest or "")
-        for point in points
-    ]
-    tx.run_rows(_RAISE_MODEL_POINT, MetricPoint._fields, named)
-
-
-def known_models(tx: Tx, model_ids: Sequence[str]) -> set[str]:
-    """Which of these logged models this workspace has."""
-    return {row.id for row in tx.rows(_KNOWN_MODELS, workspace=tx.workspace, ids=json.dumps(model_ids))}
 
 
 def add_params(tx: Tx, run_id: str, experiment_id: int, values: dict[str, str]) -> int:
@@ -177,8 +91,3 @@ def params_of(tx: Tx, run_ids: str) -> list[Any]:
 def tags_of(tx: Tx, run_ids: str) -> list[Any]:
     """Rows (run_id, key, value) of the runs in a JSON list."""
     return tx.rows(_TAGS, workspace=tx.workspace, run_ids=run_ids)
-
-
-def latest_of(tx: Tx, run_ids: str) -> list[Any]:
-    """The latest point of every metric of the runs in a JSON list."""
-    return tx.rows(_LATEST, workspace=tx.workspace, run_ids=run_ids)

@@ -1,9 +1,9 @@
 """The columns that rows are ordered by: missing values behind all others, NaN behind all numbers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Double, String, and_, bindparam, case, cast, func, literal_column, not_, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import FromClause
@@ -16,8 +16,7 @@ from modelkeep.search.store.targets import Side, Target
 PRESENT, NAN, MISSING = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class Part(Struct, frozen=True, eq=False):
     """One column to order by."""
 
     column: ColumnElement[Any]

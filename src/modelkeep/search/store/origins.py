@@ -1,8 +1,8 @@
 """Where a condition's candidates are found by an index: to count them, and to search among them only."""
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Select, bindparam, func, literal_column, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -13,8 +13,7 @@ from modelkeep.search.shape import Shape, Term
 from modelkeep.search.store.targets import VERSIONS, Side, Target, scope_of
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
+class Costs(Struct, frozen=True):
     """From how many rows on another plan is cheaper; measured where 100,000 rows are searched.
 
     candidates: walking the wanted order and testing each row beats sorting the candidates of a condition; by_beginning:

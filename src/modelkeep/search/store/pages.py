@@ -1,9 +1,9 @@
 """The statements that find one page's rows: their order columns and ids, nothing else."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
+from msgspec import Struct
 from sqlalchemy import BindParameter, and_, bindparam, func, literal_column, select
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import FromClause
@@ -35,8 +35,7 @@ _KEPT = 256
 _ONE: ColumnElement[int] = literal_column("1", integer())
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(Struct, frozen=True):
     """A search's shape. `scope` and `bounds` name what it is bound to.
 
     `datasets` are those that metrics are narrowed to, with or without a digest each; where no condition is about a
@@ -56,8 +55,7 @@ class Search:
     costs: Costs = COSTS
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A stretch of a search's order that one statement walks.
 
     `prior` says of the first sort keys that they are missing, or equal to what is bound; the next one leads. `phase`:
@@ -70,8 +68,7 @@ class Step:
     part: Literal["all", "ties", "beyond", "after"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Walk:
+class _Walk(Struct, frozen=True, eq=False):
     """A step in the making: its tables, the rows beside that lead it (if any do), its order columns.
 
     `start` is where the order columns of the lead begin.

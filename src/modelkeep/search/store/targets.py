@@ -1,9 +1,9 @@
 """What each search looks through: its table, where every key stands, and which indexes find or order rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from sqlalchemy import Table, bindparam, cast, exists, select
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import FromClause
@@ -27,8 +27,7 @@ from modelkeep.runs.tables import (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Side:
+class Side(Struct, frozen=True, eq=False):
     """Rows beside the searched one: tags, metrics, aliases... `link` pairs their columns with the searched row's.
 
     `scope` says by which of the search's bounds its index of values begins, none where there is no such index; `newest`
@@ -44,8 +43,7 @@ class Side:
     newest: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Target:
+class Target(Struct, frozen=True, eq=False):
     """One search. `leads` are keys with an index in their order; `found_by` attributes with an index of their values.
 
     `alive` are conditions on every row; `bounds` conditions by the name of what they are bound to.

@@ -122,8 +122,7 @@ def _metrics() -> None:
     )
     op.create_table(
         "metric_points",
-        text_column("run_id"),
-        text_column("key"),
+        int_column("series_id", autoincrement=False),
         int_column("timestamp", autoincrement=False),
         int_column("step", autoincrement=False),
         real_column("value"),
@@ -131,9 +130,17 @@ def _metrics() -> None:
         text_column("logged_model_id", nullable=True),
         text_column("dataset_name", nullable=True),
         text_column("dataset_digest", nullable=True),
-        sa.PrimaryKeyConstraint("run_id", "key", "timestamp", "step", "value", "is_nan"),
+        sa.PrimaryKeyConstraint("series_id", "timestamp", "step", "value", "is_nan"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "metric_series",
+        int_column("id", autoincrement=True),
+        text_column("run_id"),
+        text_column("key"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("metric_series_key", "metric_series", ["run_id", "key"], unique=True)
 
 
 def _inputs() -> None:
