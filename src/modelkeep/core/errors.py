@@ -81,6 +81,14 @@ class Unavailable(DomainError):
     code = "unavailable"
 
 
+class BadSetting(Exception):
+    """A setting that cannot be, or two that contradict each other; the text says which and what to do."""
+
+
+class WrongSchema(Exception):
+    """The database's schema is not the one this program needs; the text says what to do."""
+
+
 class Corrupt(DomainError):
     """Stored bytes are not what they were when stored; they are not served."""
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from modelkeep.core.types import Caller
@@ -19,6 +20,8 @@ class Database(Protocol):
     """
 
     name: str
+    # How long whoever was `alone` may go on with a step that it began before it lost that.
+    lingers_ms: int
 
     async def write(self, caller: Caller, work: Callable[[Tx], T]) -> T:
         """Run and commit; the answer arrives when the change is durable."""
@@ -34,6 +37,12 @@ class Database(Protocol):
 
     def read_now(self, caller: Caller, work: Callable[[Tx], T]) -> T:
         """`read` for code outside an event loop."""
+
+    def alone(self, purpose: str) -> AbstractContextManager[Callable[[], None] | None]:
+        """Be the only one, of all processes on this database, who does this; None while somebody else does.
+
+        What is given raises Unavailable once that may no longer be so: call it before each step that must be alone.
+        """
 
     def close(self) -> None:
         """Finish what was begun and let go of every connection and lock."""

@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
@@ -31,11 +32,14 @@ class PostgresDatabase:
     """A PostgreSQL database; any number of server processes may share it."""
 
     name = "postgresql"
+    # A step is one removal from the artifact store: a handful of requests with half a minute each.
+    lingers_ms = 5 * 60 * 1000
 
     def __init__(self, url: str, listeners: Sequence[Listener] = (), connections: int = 10) -> None:
         self._listeners = listeners
+        self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._pool = ConnectionPool(
-            url.replace("postgresql+psycopg://", "postgresql://", 1),
+            self._url,
             min_size=1,
             max_size=connections,
             timeout=_POOL_TIMEOUT_S,
@@ -59,6 +63,19 @@ class PostgresDatabase:
 
     def read_now(self, caller: Caller, work: Callable[[Tx], T]) -> T:
         return self._repeat(lambda connection: _read(connection, caller, work))
+
+    @contextmanager
+    def alone(self, purpose: str) -> Iterator[Callable[[], None] | None]:
+        # A connection of its own: PostgreSQL lets go of the lock as soon as that ends, however it does.
+        with _translated(), psycopg.connect(self._url, autocommit=True) as connection:
+            taken = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 7270021))", [purpose])
+            row = taken.fetchone()
+
+            def check() -> None:
+                with _translated():
+                    connection.execute("SELECT 1")
+
+            yield check if row and row[0] else None
 
     def close(self) -> None:
         self._threads.shutdown()
@@ -91,6 +108,14 @@ class PostgresDatabase:
             except (psycopg.OperationalError, PoolTimeout) as error:
                 raise Unavailable("The database does not answer; try again.") from error
         raise AssertionError("unreachable")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise Unavailable("The database does not answer; try again.") from error
 
 
 def _read(connection: "psycopg.Connection[tuple[object, ...]]", caller: Caller, work: Callable[[Tx], T]) -> T:

@@ -11,8 +11,9 @@ import sqlite3
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -56,10 +57,12 @@ class SqliteDatabase:
     """A database file served by this process alone."""
 
     name = "sqlite"
+    lingers_ms = 0  # no other process can open the file
 
     def __init__(self, path: Path, listeners: Sequence[Listener] = ()) -> None:
         self.path = path
         self._listeners = listeners
+        self._purposes: dict[str, threading.Lock] = {}
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock_file = lock(path)
         _make_private(path)
@@ -99,6 +102,17 @@ class SqliteDatabase:
                 return work(Tx(cursor, SQLITE, caller, now_ms()))
             finally:
                 cursor.execute("ROLLBACK")
+
+    @contextmanager
+    def alone(self, purpose: str) -> Iterator[Callable[[], None] | None]:
+        lock_of = self._purposes.setdefault(purpose, threading.Lock())
+        if not lock_of.acquire(blocking=False):
+            yield None
+            return
+        try:
+            yield lambda: None  # no other process can open the file
+        finally:
+            lock_of.release()
 
     def close(self) -> None:
         self._queue.append(None)

@@ -101,6 +101,12 @@ class Tx:
         self._cursor.execute(compiled.sql, compiled.values(values))
         return compiled.rows(self._cursor.description, self._cursor.fetchall())
 
+    def tuples(self, statement: Statement, **values: Any) -> list[tuple[Any, ...]]:
+        """All rows as the driver gives them, in the order of the statement's columns: for many rows of few columns."""
+        compiled = self._compiled(statement)
+        self._cursor.execute(compiled.sql, compiled.values(values))
+        return self._cursor.fetchall()
+
     def row(self, statement: Statement, **values: Any) -> Any | None:
         """The first row, or None."""
         found = self.rows(statement, **values)
