@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from modelkeep.artifacts import rules
 from modelkeep.artifacts.rules import External, Local, LoggedModel, Run, Source, Stored, Version
+from modelkeep.core import manifests, paths
 from modelkeep.core.errors import InvalidInput
 from security.hostile_paths import HOSTILE_PATHS, HOSTILE_SOURCES, PLAIN_PATHS
 
@@ -49,7 +50,7 @@ SCHEMES = st.sampled_from(
 
 def _parsed(raw: str) -> tuple[str, ...] | None:
     try:
-        return rules.parse_path(raw)
+        return paths.parse_path(raw)
     except InvalidInput:
         return None
 
@@ -65,7 +66,7 @@ def _source(uri: str) -> Source | None:
 def test_hostile_path(raw: str) -> None:
     """A hostile spelling is refused, and the refusal repeats nothing that cannot be printed."""
     with pytest.raises(InvalidInput, match=r"\AInvalid path: ") as refusal:
-        rules.parse_path(raw)
+        paths.parse_path(raw)
     assert refusal.value.message.isprintable()
     assert refusal.value.field == "path"
     assert len(refusal.value.message) < 2000
@@ -74,7 +75,7 @@ def test_hostile_path(raw: str) -> None:
 @pytest.mark.parametrize("raw", PLAIN_PATHS, ids=ascii)
 def test_plain_path(raw: str) -> None:
     """An odd name that leads nowhere is kept exactly as given."""
-    assert tuple(raw.split("/")) == rules.parse_path(raw)
+    assert tuple(raw.split("/")) == paths.parse_path(raw)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +93,13 @@ def test_plain_path(raw: str) -> None:
 )
 def test_segments(raw: str, segments: tuple[str, ...]) -> None:
     """Doubled and trailing slashes do not count; everything else in an accepted path does."""
-    assert segments == rules.parse_path(raw)
+    assert segments == paths.parse_path(raw)
 
 
 def test_decoding_depth() -> None:
     """Ten encodings of a harmless character are seen through, eleven are refused as a disguise."""
     ten, eleven = ("%" + "25" * (n - 1) + "41" for n in (10, 11))
-    assert (ten,) == rules.parse_path(ten)
+    assert (ten,) == paths.parse_path(ten)
     assert _parsed(eleven) is None
 
 
@@ -108,7 +109,7 @@ def test_decoding_depth() -> None:
 def test_idempotent(raw: str) -> None:
     """Parsing the joined segments gives the same segments."""
     segments = _parsed(raw)
-    assert segments is None or segments == rules.parse_path("/".join(segments))
+    assert segments is None or segments == paths.parse_path("/".join(segments))
 
 
 @given(PATHS)
@@ -145,7 +146,7 @@ def test_source_grammar(scheme: str, rest: str) -> None:
     """A source that names something in the store has clean segments, and only InvalidInput is ever raised."""
     match _source(scheme + rest):
         case Stored(segments) | Run(_, segments) | LoggedModel(_, segments) | Version(_, _, _, segments):
-            assert segments == rules.parse_path("/".join(segments))
+            assert segments == paths.parse_path("/".join(segments))
         case External(uri):
             assert not uri.lower().lstrip().startswith("file:")
             assert ".." not in unquote(uri).split("/")
@@ -360,8 +361,8 @@ def _manifest(files: list[tuple[str, bytes]]) -> list[tuple[str, int, str]]:
 
 def test_manifest_order() -> None:
     """The digest does not depend on the order in which files are named, and no files have the digest of no bytes."""
-    assert rules.manifest_digest(_manifest(FILES)) == rules.manifest_digest(_manifest(FILES[::-1]))
-    assert "sha256:" + hashlib.sha256(b"").hexdigest() == rules.manifest_digest([])
+    assert manifests.manifest_digest(_manifest(FILES)) == manifests.manifest_digest(_manifest(FILES[::-1]))
+    assert "sha256:" + hashlib.sha256(b"").hexdigest() == manifests.manifest_digest([])
 
 
 def test_manifest_recomputed_in_a_shell(tmp_path: Path) -> None:
@@ -369,12 +370,12 @@ def test_manifest_recomputed_in_a_shell(tmp_path: Path) -> None:
     for path, data in FILES:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_bytes(data)
-    doc = rules.manifest_digest.__doc__ or ""
+    doc = manifests.manifest_digest.__doc__ or ""
     script = doc[doc.index("find . ") :]
     done = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=True
     )
-    assert rules.manifest_digest(_manifest(FILES)) == "sha256:" + done.stdout.split()[0]
+    assert manifests.manifest_digest(_manifest(FILES)) == "sha256:" + done.stdout.split()[0]
 
 
 @pytest.mark.parametrize(
@@ -394,7 +395,7 @@ def test_manifest_recomputed_in_a_shell(tmp_path: Path) -> None:
 def test_manifest_refuses(changed: list[tuple[str, int, str]]) -> None:
     """A manifest with a file twice, a path that is not canonical, or no true size or digest has no digest."""
     with pytest.raises(InvalidInput):
-        rules.manifest_digest(changed)
+        manifests.manifest_digest(changed)
 
 
 @given(st.permutations(_manifest(FILES)), st.integers(0, len(FILES) - 1), st.sampled_from(["path", "size", "sha256"]))
@@ -405,4 +406,4 @@ def test_manifest_binds(files: list[tuple[str, int, str]], at: int, what: str) -
         what
     ]
     changed = [*files[:at], other, *files[at + 1 :]]
-    assert rules.manifest_digest(files) != rules.manifest_digest(changed)
+    assert manifests.manifest_digest(files) != manifests.manifest_digest(changed)

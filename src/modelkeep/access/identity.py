@@ -3,7 +3,7 @@
 import base64
 import binascii
 import time
-from typing import Protocol
+from typing import Any, Protocol
 
 from modelkeep.access import store, tokens
 from modelkeep.core.errors import Unauthenticated
@@ -64,9 +64,14 @@ def _owner(tx: Tx, token_id: str, text: str) -> Actor:
     row = store.token(tx, token_id)
     if row is None or not tokens.matches(text, row.secret_hash):
         raise Unauthenticated(HINT)
-    if row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= tx.now):
-        raise Unauthenticated("This token has expired or was revoked; ask an administrator for a new one.")
+    check_token(row, tx.now)
     return Actor(row.actor, "token", token_id)
+
+
+def check_token(row: Any | None, now: int) -> None:
+    """Refuse the row of a token that does not stand any more. Raises Unauthenticated."""
+    if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+        raise Unauthenticated("This token has expired or was revoked; ask an administrator for a new one.")
 
 
 def token_in(authorization: str) -> str:

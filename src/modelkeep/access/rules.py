@@ -22,8 +22,10 @@ class Permission(StrEnum):
     VERSION_REGISTER = "version:register"
     VERSION_WRITE = "version:write"
     VERSION_MOVE = "version:move"
+    VERSION_INSPECT = "version:inspect"
     WORKSPACE_READ = "workspace:read"
     WORKSPACE_MANAGE = "workspace:manage"
+    STORAGE_MANAGE = "storage:manage"
     JOURNAL_READ = "journal:read"
     SERVER_READ = "server:read"
 

@@ -1,14 +1,18 @@
 """Access decisions and the life of tokens and workspaces."""
 
 import re
+import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from modelkeep.access import store
 from modelkeep.access.events import TokenMade, TokensRevoked, WorkspaceCreated
+from modelkeep.access.identity import check_token
+from modelkeep.access.links import KEY_BYTES, LinkClaims, read_link, write_link
 from modelkeep.access.rules import Permission, permissions_of
 from modelkeep.access.tokens import NewToken, make_token
 from modelkeep.core.errors import AlreadyExists, Forbidden, InvalidInput, NotFound
-from modelkeep.core.types import DEFAULT_WORKSPACE, Actor
+from modelkeep.core.types import DEFAULT_WORKSPACE, Actor, Caller
 from modelkeep.db import Tx
 
 FIRST_ADMINISTRATOR = "admin"
@@ -19,6 +23,11 @@ def require(actor: Actor, permission: Permission) -> None:
     """`Forbidden` unless the actor has the permission."""
     if permission not in permissions_of(actor):
         raise Forbidden(f"{actor.name} lacks the permission {permission}; an administrator can grant it.")
+
+
+def may(actor: Actor, permission: Permission) -> bool:
+    """Whether the actor has the permission, where an answer says more to those who do."""
+    return permission in permissions_of(actor)
 
 
 def make_first_token(tx: Tx) -> NewToken | None:
@@ -45,6 +54,28 @@ def _make_token(tx: Tx, actor: str, name: str) -> NewToken:
     store.insert_token(tx, row | {"expires_at": None, "revoked_at": None})
     tx.emit(TokenMade(new.id, actor, name))
     return new
+
+
+def prepare_link_key(tx: Tx) -> None:
+    """Make the key of links where it is missing."""
+    store.prepare_link_key(tx, secrets.token_bytes(KEY_BYTES))
+
+
+def make_links(tx: Tx, method: str, paths: Sequence[str], seconds: int) -> list[str]:
+    """Links by which anybody is this caller, for so long, each for the method and one of these decoded paths only."""
+    key, actor, expires = store.link_key(tx), tx.actor, tx.now + seconds * 1000
+    return [
+        write_link(key, LinkClaims(method, path, actor.name, actor.method, actor.token_id, tx.workspace, expires))
+        for path in paths
+    ]
+
+
+def caller_of_link(tx: Tx, link: str, method: str, path: str) -> Caller:
+    """Who calls a place by a link. Raises Unauthenticated, also if the token of its maker was revoked meanwhile."""
+    claims = read_link(store.link_key(tx), link, method, path, tx.now)
+    if claims.token:
+        check_token(store.token(tx, claims.token), tx.now)
+    return claims.caller(tx.caller.request_id)
 
 
 def prepare_default_workspace(tx: Tx) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from modelkeep.access.tables import tokens, workspaces
+from modelkeep.access.tables import link_keys, tokens, workspaces
+from modelkeep.core.errors import Corrupt
 from modelkeep.db import Prepared, Tx
 from modelkeep.db.dialect import integer, upsert
 
@@ -18,6 +19,9 @@ _WORKSPACE = Prepared(select(workspaces).where(workspaces.c.name == bindparam("n
 _WORKSPACE_LOCKED = Prepared(select(workspaces).where(workspaces.c.name == bindparam("name")).with_for_update())
 _WORKSPACES = Prepared(select(workspaces).order_by(workspaces.c.name))
 _INSERT_WORKSPACE = Prepared(upsert(workspaces, ["name"], []))
+
+_LINK_KEY = Prepared(select(link_keys.c.secret))
+_FIRST_LINK_KEY = Prepared(upsert(link_keys, ["id"], []))
 
 
 def token(tx: Tx, token_id: str) -> Any | None:
@@ -59,3 +63,16 @@ def list_workspaces(tx: Tx) -> list[Any]:
 def insert_workspace(tx: Tx, name: str, description: str | None) -> bool:
     """Make a workspace; False if the name is taken."""
     return tx.run(_INSERT_WORKSPACE, name=name, description=description, created_at=tx.now) == 1
+
+
+def link_key(tx: Tx) -> bytes:
+    """What links are signed with."""
+    found = tx.row(_LINK_KEY)
+    if found is None:
+        raise Corrupt("The key of links is missing from the database")
+    return bytes(found.secret)
+
+
+def prepare_link_key(tx: Tx, secret: bytes) -> None:
+    """Keep a key to sign links with, unless there is one."""
+    tx.run(_FIRST_LINK_KEY, id=1, secret=secret)

@@ -1,4 +1,4 @@
-"""Tables of access: workspaces and tokens."""
+"""Tables of access: workspaces, tokens, and the key of links."""
 
 from sqlalchemy import Table
 
@@ -24,3 +24,6 @@ tokens = Table(
     int_column("revoked_at", nullable=True),
     sqlite_with_rowid=False,
 )
+
+# One row: what links are signed with, shared by all servers of the registry.
+link_keys = Table("link_keys", metadata, int_column("id", primary_key=True, autoincrement=False), blob_column("secret"))

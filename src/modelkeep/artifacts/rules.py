@@ -4,40 +4,22 @@ A client's text is parsed here once, into segments or into one of the source kin
 and are never joined to a path of the operating system.
 """
 
-import hashlib
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote, unquote, unquote_to_bytes
+from urllib.parse import quote, unquote
 
 from modelkeep.core.errors import InvalidInput
+from modelkeep.core.paths import UNSHOWABLE, PathFault, decodings, shown, split_path
 
-MAX_PATH_BYTES = 4096
-MAX_SEGMENT_BYTES = 255
 MAX_URI_CHARS = 4096
 MAX_LOCATION_CHARS = 2048
-MAX_DECODINGS = 10
 
-# Control characters, line separators, lone surrogates, and the invisible ones that make two names look alike.
-_UNSHOWABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200b\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]",
-)
-_SEPARATOR = re.compile(r"[/\\#?]")
-# A drive (`C:x`), a file URI, or the scheme of any other URI (`s3:` before a slash).
-_SCHEME_NAME = re.compile(r"[A-Za-z]:|[Ff][Ii][Ll][Ee]:|[A-Za-z][A-Za-z0-9+.:-]*:\Z")
-# UTF-8 spells each character in one way; the longer spellings of `.` and `/` exist to slip past filters.
-_OVERLONG = re.compile(rb"[\xc0\xc1]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]")
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _RELATIVE = re.compile(r"(?:\A|[/\\?#;&=:])\s*\.\.?\s*(?=\Z|[/\\?#;&=])")
 _HOST = re.compile(r"[A-Za-z0-9._~:\[\]-]*")
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}")
 _MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class _FaultError(Exception):
-    """Why a text is refused; the public functions turn it into the message of their field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,69 +73,6 @@ class Local:
 Source = Stored | Version | LoggedModel | Run | External | Local
 
 
-def parse_path(raw: str) -> tuple[str, ...]:
-    """The segments of a client's artifact path, percent-decoded once before; `()` is the root. Raises InvalidInput.
-
-    Accepted: any name of at most 255 bytes, 4096 in all: blanks, `@ + = ( ) % ; : * ~`, any script, a trailing blank or
-    dot, `CON`, both forms of `é`. Names are compared byte for byte; doubled and trailing slashes do not count.
-    Refused: a leading `/`; `\\ # ?`; a blank name, `.` and `..`, also with blanks or `;params` around; a drive or
-    scheme (`C:x`, `file:x`, `s3://`); control, bidirectional and zero-width characters; lone surrogates; and a `%` that
-    becomes any of these, or a slash, when decoded again, up to ten times.
-    """
-    try:
-        return _split(raw)
-    except _FaultError as fault:
-        raise InvalidInput(f"Invalid path: '{shown(raw)}' ({fault})", "path") from None
-
-
-def shown(text: str) -> str:
-    """The text as it may stand in a message: what cannot be printed is escaped, and what is long is cut."""
-    cut = text if len(text) <= 500 else text[:500] + "..."
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in cut)
-
-
-def _split(raw: str) -> tuple[str, ...]:
-    if raw.startswith("/"):
-        raise _FaultError("it is absolute")
-    if len(raw) > MAX_PATH_BYTES or len(raw.encode("utf-8", "surrogatepass")) > MAX_PATH_BYTES:
-        raise _FaultError(f"it is longer than {MAX_PATH_BYTES} bytes")
-    segments = tuple(name for name in raw.split("/") if name)
-    for segment in segments:
-        for spelling in _decodings(segment):
-            _check_name(spelling)
-    return segments
-
-
-def _check_name(name: str) -> None:
-    if _UNSHOWABLE.search(name):
-        raise _FaultError("it holds a control or invisible character")
-    if _SEPARATOR.search(name):
-        raise _FaultError("a name may not hold '/', '\\', '#' or '?', percent-encoded or not")
-    if not name.strip() or name.split(";", 1)[0].strip() in (".", ".."):
-        raise _FaultError("a name may not be blank, '.' or '..'")
-    if _SCHEME_NAME.match(name):
-        raise _FaultError("a name may not begin with a drive or a scheme")
-    if len(name.encode("utf-8")) > MAX_SEGMENT_BYTES:
-        raise _FaultError(f"a name is longer than {MAX_SEGMENT_BYTES} bytes")
-
-
-def _decodings(text: str) -> Iterator[str]:
-    """The text, and what each further percent-decoding makes of it until it stays the same."""
-    yield text
-    for _ in range(MAX_DECODINGS + 1):
-        if "%" not in text:
-            return
-        data = unquote_to_bytes(text)
-        if _OVERLONG.search(data):
-            raise _FaultError("it holds percent-encoded bytes that are not UTF-8")
-        decoded = data.decode("utf-8", "replace")
-        if decoded == text:
-            return
-        yield decoded
-        text = decoded
-    raise _FaultError(f"it is percent-encoded more than {MAX_DECODINGS} times")
-
-
 def parse_source(uri: str) -> Source:
     """What a model version's source or an artifact URI points at. Raises InvalidInput.
 
@@ -163,7 +82,7 @@ def parse_source(uri: str) -> Source:
     """
     try:
         return _source(uri)
-    except _FaultError:
+    except PathFault:
         raise InvalidInput(_source_message(uri), "source") from None
 
 
@@ -171,11 +90,11 @@ def _source(uri: str) -> Source:
     plain = _fully_decoded(uri)
     scheme, rest = _scheme(uri)
     if scheme != _scheme(plain)[0]:
-        raise _FaultError("its scheme is percent-encoded")
+        raise PathFault("its scheme is percent-encoded")
     if scheme == "file" or len(scheme) == 1 or (not scheme and _is_local(plain)):
         return Local(uri)
     if _RELATIVE.search(plain) or "\\" in plain:
-        raise _FaultError("it holds a relative reference")
+        raise PathFault("it holds a relative reference")
     if not scheme:
         return External(uri)
     host, path = _host_and_path(rest)
@@ -185,21 +104,21 @@ def _source(uri: str) -> Source:
 def _of_scheme(scheme: str, host: str, path: str, uri: str) -> Source:
     if scheme == "mlflow-artifacts":
         if not path or not _HOST.fullmatch(host):
-            raise _FaultError("it has no absolute path")
+            raise PathFault("it has no absolute path")
         return Stored(_decoded_segments(path), host)
     if scheme not in ("models", "runs"):
         return External(uri)
     if host:
-        raise _FaultError("it names a host")
+        raise PathFault("it names a host")
     return _version_or_model(path) if scheme == "models" else _run(path)
 
 
 def _fully_decoded(uri: str) -> str:
-    if not uri or uri != uri.strip() or len(uri) > MAX_URI_CHARS or _UNSHOWABLE.search(uri):
-        raise _FaultError("it is empty, too long, or holds characters that cannot be shown")
-    *_, plain = _decodings(uri)
-    if plain != plain.strip() or _UNSHOWABLE.search(plain):
-        raise _FaultError("it holds characters that cannot be shown")
+    if not uri or uri != uri.strip() or len(uri) > MAX_URI_CHARS or UNSHOWABLE.search(uri):
+        raise PathFault("it is empty, too long, or holds characters that cannot be shown")
+    *_, plain = decodings(uri)
+    if plain != plain.strip() or UNSHOWABLE.search(plain):
+        raise PathFault("it holds characters that cannot be shown")
     return plain
 
 
@@ -214,7 +133,7 @@ def _is_local(plain: str) -> bool:
 
 def _host_and_path(rest: str) -> tuple[str, str]:
     if not rest.startswith("/"):
-        raise _FaultError("its path is not absolute")
+        raise PathFault("its path is not absolute")
     if not rest.startswith("//"):
         return "", rest
     host, slash, path = rest[2:].partition("/")
@@ -224,15 +143,15 @@ def _host_and_path(rest: str) -> tuple[str, str]:
 def _decoded_segments(path: str) -> tuple[str, ...]:
     # The client puts this text into a request line, where it is decoded once: both ways must name the same file.
     try:
-        return _split(unquote(path.strip("/"), errors="strict"))
+        return split_path(unquote(path.strip("/"), errors="strict"))
     except UnicodeDecodeError:
-        raise _FaultError("it holds percent-encoded bytes that are not UTF-8") from None
+        raise PathFault("it holds percent-encoded bytes that are not UTF-8") from None
 
 
 def _run(path: str) -> Run:
     run_id, *segments = _decoded_segments(path) or ("",)
     if not _RUN_ID.fullmatch(run_id):
-        raise _FaultError("it has no run id")
+        raise PathFault("it has no run id")
     return Run(run_id, tuple(segments))
 
 
@@ -255,7 +174,7 @@ def _version_or_model(path: str) -> Version | LoggedModel:
 
 def _named(version: Version) -> Version:
     if not version.name.strip() or not version.value.strip():
-        raise _FaultError("it has no model name, or no version, stage or alias")
+        raise PathFault("it has no model name, or no version, stage or alias")
     return version
 
 
@@ -290,7 +209,7 @@ def check_artifact_location(uri: str) -> None:
         raise _bad_location(f"'artifact_location' exceeds the maximum length of {MAX_LOCATION_CHARS} characters")
     try:
         plain = _fully_decoded(uri)
-    except _FaultError as fault:
+    except PathFault as fault:
         raise _bad_location(f"Invalid artifact_location: '{shown(uri)}' ({fault})") from None
     path, _, query = plain.partition("?")
     if "#" in plain or ";" in path:
@@ -364,26 +283,3 @@ def content_disposition(filename: str) -> str:
     plain = re.sub(r"[^ !#$&'()+,.0-9:;<=>@A-Z\[\]^_`a-z{|}~-]", "_", name)
     encoded = quote(name.encode("utf-8", "replace"), safe="!#$&+.^_`|~-")
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"
-
-
-def manifest_digest(files: Iterable[tuple[str, int, str]]) -> str:
-    """`sha256:` and the hex SHA-256 of the manifest's text, the digest of a version. Raises InvalidInput.
-
-    The text has one line a file, `<sha256 hex> <size in bytes> <path>` and a line feed, in UTF-8, sorted by the bytes
-    of the path; no files make the empty text. In a folder with the same files this prints the same hex:
-
-        find . -type f -printf '%P\\n' | LC_ALL=C sort | while IFS= read -r p; do
-          printf '%s %s %s\\n' "$(sha256sum <"$p" | cut -c1-64)" "$(stat -c %s "$p")" "$p"; done | sha256sum
-    """
-    digest = hashlib.sha256()
-    previous = None
-    for path, size, sha256 in sorted(files):  # the order of code points is the order of UTF-8 bytes
-        if not path or path == previous or "/".join(parse_path(path)) != path:
-            raise InvalidInput(
-                f"Invalid manifest: '{shown(path)}' is there twice or is not a file's path in canonical form", "path"
-            )
-        if size < 0 or not _SHA256.fullmatch(sha256):
-            raise InvalidInput(f"Invalid manifest: '{shown(path)}' has no valid size or SHA-256", "path")
-        digest.update(f"{sha256} {size} {path}\n".encode())
-        previous = path
-    return f"sha256:{digest.hexdigest()}"

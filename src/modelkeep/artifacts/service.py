@@ -5,13 +5,18 @@ end in a segment `artifacts`, or are `registered/<model id>/<number>`, so nothin
 """
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, NamedTuple
 
 from modelkeep.artifacts import store
-from modelkeep.artifacts.blobs import Blob
+from modelkeep.artifacts.deletion.service import keep_manifest_files
+from modelkeep.artifacts.digests import Chunks, Content
 from modelkeep.artifacts.events import ArtifactsDeleted, ArtifactStored
-from modelkeep.artifacts.rules import Stored, manifest_digest, parse_path, parse_source, shown
+from modelkeep.artifacts.integrity.damage import check_sound, known_damage, note_replaced
+from modelkeep.artifacts.rules import Stored, parse_source
 from modelkeep.core.errors import Conflict, Corrupt, InvalidInput, NotFound
+from modelkeep.core.manifests import manifest_digest
+from modelkeep.core.paths import parse_path, shown
 from modelkeep.core.types import DEFAULT_WORKSPACE
 from modelkeep.db import Tx
 
@@ -21,11 +26,28 @@ _ROOT_NAME = "artifacts"
 
 
 class StoredFile(NamedTuple):
-    """A file: its name, and the blob that it is."""
+    """A file: its name, the blob that it is, and the digests of that blob's chunks if they are known.
+
+    `manifest` is the digest of the registered version that it was found in; `seen` tells the blob's bytes from those
+    that were there before, and may come after (`note_damage`).
+    """
 
     name: str
     sha256: str
     size: int
+    chunks: Chunks | None = None
+    manifest: str | None = None
+    seen: int | None = None
+
+
+class Naming(Enum):
+    """What became of giving a path to bytes that were committed to the store."""
+
+    DONE = "done"
+    # The store may have deleted the bytes since they were committed: commit them again.
+    AGAIN = "again"
+    # What the store holds is damaged: commit again, replacing it, and say that it is healed.
+    DAMAGED = "damaged"
 
 
 class Entry(NamedTuple):
@@ -50,6 +72,11 @@ class ManifestFile(NamedTuple):
     path: str
     size: int
     sha256: str
+
+
+def prepare_artifacts(tx: Tx) -> None:
+    """What every artifact store's records have from the start."""
+    store.prepare_epoch(tx)
 
 
 def artifact_uri(tx: Tx, *segments: str) -> str:
@@ -84,30 +111,55 @@ def open_tree(tx: Tx, uri: str, owner: str) -> None:
 
 
 def publish(tx: Tx, model_id: str, version: int, digest: str) -> str:
-    """Make the read-only tree that serves exactly the files of a manifest; its URI. Raises Conflict if it exists."""
+    """Make the read-only tree that serves exactly the files of a manifest, and keep their bytes; its URI.
+
+    Raises Conflict if it exists, or if the bytes of a file were reclaimed since they were looked at.
+    """
     number = str(version)
     root = "/".join((*_home(tx), _REGISTERED, model_id, number))
     _insert_tree(tx, root, f"version/{model_id}/{number}", digest)
+    keep_manifest_files(tx, digest)
     return _SCHEME + root
 
 
 def freeze(tx: Tx, segments: Sequence[str]) -> Manifest | None:
     """Write down what stands under a path now: a tree, a folder or file in it, or a published version.
 
-    A single file is frozen under its own name. None if nothing is stored there.
+    A single file is frozen under its own name. None if nothing is stored there. Whoever keeps the manifest publishes it
+    in the same transaction: until then its bytes are not kept. Raises NotFound for a version that was reclaimed.
     """
     tree = store.tree_at(tx, _roots(tx, segments))
     if tree is None:
         return None
+    _refuse_released(tree, segments)
     inside = _inside(tree, segments)
     if tree.digest is not None and not inside:
         return _known_manifest(tx, tree.digest)
-    files = _frozen_files(tx, tree, inside)
+    files = _files_of(tx, tree, segments).files
     if not files:
         return None
     frozen = Manifest(manifest_digest(files), len(files), sum(size for _, size, _ in files))
     store.keep_manifest(tx, frozen.digest, files, frozen.files, frozen.size)
     return frozen
+
+
+class FilesAt(NamedTuple):
+    """Files and the path in the namespace that they lie below."""
+
+    root: str
+    files: list[ManifestFile]
+
+
+def files_at(tx: Tx, segments: Sequence[str]) -> FilesAt:
+    """What stands under a path now, as `freeze` would write it down; no files if nothing is stored there.
+
+    Raises NotFound for a version that was reclaimed.
+    """
+    tree = store.tree_at(tx, _roots(tx, segments))
+    if tree is None:
+        return FilesAt("/".join(segments), [])
+    _refuse_released(tree, segments)
+    return _files_of(tx, tree, segments)
 
 
 def manifest_files(tx: Tx, digest: str) -> list[ManifestFile]:
@@ -119,12 +171,29 @@ def manifest_files(tx: Tx, digest: str) -> list[ManifestFile]:
 
 
 def find_file(tx: Tx, segments: Sequence[str]) -> StoredFile:
-    """The file at a path. Raises NotFound, also for folders."""
+    """The file at a path. Raises NotFound, also for folders, and Damaged where the bytes are known to be."""
     path = "/".join(segments)
     row = store.file_at(tx, _roots(tx, segments), path)
+    if row is not None:
+        _refuse_released(row, segments)
     if row is None or row.sha256 is None:
         raise NotFound(f"No such artifact: '{shown(path)}'")
-    return StoredFile(segments[-1], row.sha256, row.size)
+    if row.corrupt_at is not None:
+        raise known_damage(segments[-1], row.sha256)
+    chunks = Chunks(row.length, row.digests) if row.digests is not None else None
+    return StoredFile(segments[-1], row.sha256, row.size, chunks, row.manifest, row.sound_at)
+
+
+def file_of_blob(tx: Tx, name: str, sha256: str, size: int) -> StoredFile:
+    """A line of a manifest as a file to be read. Raises Damaged for bytes that are known not to be what they were."""
+    seen = check_sound(tx, name, sha256)
+    return StoredFile(name, sha256, size, store.chunks_of(tx, sha256), seen=seen)
+
+
+def keep_chunks(tx: Tx, content: Content) -> None:
+    """Write down the digests of a blob's chunks, if it has any and they are not there."""
+    if content.chunks is not None:
+        store.keep_chunks(tx, content.sha256, content.chunks)
 
 
 def list_folder(tx: Tx, segments: Sequence[str]) -> list[Entry]:
@@ -132,6 +201,7 @@ def list_folder(tx: Tx, segments: Sequence[str]) -> list[Entry]:
     tree = store.tree_at(tx, _roots(tx, segments))
     if tree is None:
         return []
+    _refuse_released(tree, segments)
     inside = _inside(tree, segments)
     skipped = len(inside) + 1 if inside else 0
     entries: dict[str, Entry] = {}
@@ -141,15 +211,26 @@ def list_folder(tx: Tx, segments: Sequence[str]) -> list[Entry]:
     return sorted(entries.values())
 
 
-def check_writable(tx: Tx, segments: Sequence[str]) -> None:
-    """Refuse a path that no file could be stored at, before its bytes are taken. Raises NotFound or Conflict."""
-    _checked_tree(tx, segments, store.tree_at(tx, _roots(tx, segments)))
+def check_writable(tx: Tx, segments: Sequence[str]) -> int | None:
+    """Refuse a path that no file could be stored at, before its bytes are taken. Raises NotFound or Conflict.
+
+    Gives the workspace's quota in bytes, if it has one (`within_quota` holds an upload to it).
+    """
+    tree = _checked_tree(tx, segments, store.tree_and_quota_at(tx, _roots(tx, segments)))
+    return None if tree.quota is None else int(tree.quota)
 
 
-def put_file(tx: Tx, segments: Sequence[str], blob: Blob) -> None:
-    """Let a path of a run's or logged model's tree name a blob that the store holds; an earlier file is replaced.
+def deletion_epoch(tx: Tx) -> int:
+    """A number that rises whenever blobs are deleted; read it before bytes are committed, and give it to `put_file`."""
+    return store.epoch(tx)
 
-    Raises NotFound where no tree is, and Conflict in a registered version, or where a file would be a folder too.
+
+def put_file(tx: Tx, segments: Sequence[str], content: Content, epoch: int, *, healed: bool = False) -> Naming:
+    """Let a path of a run's or logged model's tree name bytes that were committed; an earlier file is replaced.
+
+    `epoch` was read before the commit; with `healed` it replaced what the store held. If the answer is another than
+    DONE, the transaction is to be rolled back (`commit_and_name` does): it wrote a row for the blob. Raises NotFound
+    where no tree is, and Conflict in a registered version, or where a file would be a folder too.
     """
     tree = _checked_tree(tx, segments, store.tree_to_change(tx, _roots(tx, segments)))
     inside = _inside(tree, segments)
@@ -157,8 +238,25 @@ def put_file(tx: Tx, segments: Sequence[str], blob: Blob) -> None:
     other = store.clash(tx, tree.id, inside, ["/".join(names[:depth]) for depth in range(1, len(names))])
     if other is not None:
         raise Conflict(f"'{shown(inside)}' and '{shown(other)}' cannot both be: a file cannot be a folder too.", "path")
-    store.put_file(tx, tree.id, inside, blob.sha256, blob.size)
-    tx.emit(ArtifactStored(tree.owner, inside, blob.sha256, blob.size))
+    named = _name_blob(tx, content, epoch, healed=healed)
+    if named is Naming.DONE:
+        store.put_file(tx, tree.id, inside, content.sha256, content.size)
+        tx.emit(ArtifactStored(tree.owner, inside, content.sha256, content.size))
+    return named
+
+
+def _name_blob(tx: Tx, content: Content, epoch: int, *, healed: bool) -> Naming:
+    """Keep a blob from being deleted, from the moment this is committed."""
+    row = store.name_blob(tx, content.sha256, content.size)
+    # In this order: who raises the epoch after this statement waits for the row just written.
+    if row is None or store.epoch(tx) != epoch:
+        return Naming.AGAIN
+    if row.corrupt_at is not None and not healed:
+        return Naming.DAMAGED
+    if healed:
+        note_replaced(tx, content.sha256)
+    keep_chunks(tx, content)
+    return Naming.DONE
 
 
 def delete_files(tx: Tx, segments: Sequence[str]) -> int:
@@ -199,6 +297,14 @@ def _refuse_registered(tx: Tx, segments: Sequence[str]) -> None:
         raise Conflict("Files of registered versions cannot be changed or removed: versions are immutable.", "path")
 
 
+def _refuse_released(tree: Any, segments: Sequence[str]) -> None:
+    if tree.released_at is not None:
+        raise NotFound(
+            f"'{shown('/'.join(segments))}' is of a version whose files were reclaimed: its record and the list of its "
+            "files are kept, the files are not. Register them again from wherever they still are."
+        )
+
+
 def _roots(tx: Tx, segments: Sequence[str]) -> list[str]:
     """The beginnings of a path that could be the root of a tree."""
     if _is_registered(tx, segments):
@@ -236,9 +342,10 @@ def _known_manifest(tx: Tx, digest: str) -> Manifest:
     return Manifest(row.digest, row.files, row.size)
 
 
-def _frozen_files(tx: Tx, tree: Any, inside: str) -> list[tuple[str, int, str]]:
+def _files_of(tx: Tx, tree: Any, segments: Sequence[str]) -> FilesAt:
+    inside = _inside(tree, segments)
     skipped = len(inside) + 1 if inside else 0
     rows = store.files_under(tx, tree, inside)
     if not rows and inside and (one := store.file_in(tx, tree, inside)):
-        return [(inside.rpartition("/")[2], one.size, one.sha256)]
-    return [(row.path[skipped:], row.size, row.sha256) for row in rows]
+        return FilesAt("/".join(segments[:-1]), [ManifestFile(segments[-1], one.size, one.sha256)])
+    return FilesAt("/".join(segments), [ManifestFile(row.path[skipped:], row.size, row.sha256) for row in rows])

@@ -9,15 +9,29 @@ from typing import Any
 
 from sqlalchemy import String, bindparam, delete, func, select, union_all
 
-from modelkeep.artifacts.tables import blobs, manifest_files, manifests, tree_files, trees
+from modelkeep.artifacts.digests import Chunks
+from modelkeep.artifacts.tables import (
+    blob_chunks,
+    blob_epochs,
+    blobs,
+    manifest_files,
+    manifests,
+    quotas,
+    tree_files,
+    trees,
+)
 from modelkeep.db import Prepared, Tx
 from modelkeep.db.dialect import one_of_texts, upsert
 
-_KNOWN_ROOT = select(trees.c.id, trees.c.root, trees.c.owner, trees.c.digest).where(
-    trees.c.workspace == bindparam("workspace"), one_of_texts(trees.c.root, "roots")
-)
+_QUOTA = select(quotas.c.bytes).where(quotas.c.workspace == trees.c.workspace).correlate(trees).scalar_subquery()
+_TREE_COLUMNS = (trees.c.id, trees.c.root, trees.c.owner, trees.c.digest, trees.c.released_at)
+_IS_ROOT = (trees.c.workspace == bindparam("workspace")) & one_of_texts(trees.c.root, "roots")
+_KNOWN_ROOT = select(*_TREE_COLUMNS).where(_IS_ROOT)
 # Roots of one path begin with each other, so the greatest is the longest.
 _TREE = Prepared(_KNOWN_ROOT.order_by(trees.c.root.desc()).limit(1))
+_TREE_AND_QUOTA = Prepared(
+    select(*_TREE_COLUMNS, _QUOTA.label("quota")).where(_IS_ROOT).order_by(trees.c.root.desc()).limit(1)
+)
 _TREE_TO_CHANGE = Prepared(_KNOWN_ROOT.order_by(trees.c.root.desc()).limit(1).with_for_update())
 _INSERT_TREE = Prepared(
     upsert(trees, ["workspace", "root"], []).values(
@@ -26,15 +40,23 @@ _INSERT_TREE = Prepared(
 )
 
 _INSIDE = func.substr(bindparam("path", type_=String()), func.length(trees.c.root) + 2)
+_NAMED = func.coalesce(tree_files.c.sha256, manifest_files.c.sha256)
 _FILE = Prepared(
     select(
-        func.coalesce(tree_files.c.sha256, manifest_files.c.sha256).label("sha256"),
+        _NAMED.label("sha256"),
         func.coalesce(tree_files.c.size, manifest_files.c.size).label("size"),
+        trees.c.released_at,
+        trees.c.digest.label("manifest"),
+        blobs.c.corrupt_at,
+        blobs.c.sound_at,
+        blob_chunks.c.length,
+        blob_chunks.c.digests,
     )
     .select_from(
-        trees.outerjoin(tree_files, (tree_files.c.tree_id == trees.c.id) & (tree_files.c.path == _INSIDE)).outerjoin(
-            manifest_files, (manifest_files.c.digest == trees.c.digest) & (manifest_files.c.path == _INSIDE)
-        )
+        trees.outerjoin(tree_files, (tree_files.c.tree_id == trees.c.id) & (tree_files.c.path == _INSIDE))
+        .outerjoin(manifest_files, (manifest_files.c.digest == trees.c.digest) & (manifest_files.c.path == _INSIDE))
+        .outerjoin(blobs, blobs.c.sha256 == _NAMED)
+        .outerjoin(blob_chunks, blob_chunks.c.sha256 == _NAMED)
     )
     .where(trees.c.workspace == bindparam("workspace"), one_of_texts(trees.c.root, "roots"))
     .order_by(trees.c.root.desc())
@@ -58,7 +80,14 @@ _CLASH = Prepared(
         _TREE_FILES.where(_in_folder(tree_files.c.path)),
     ).limit(1)
 )
-_INSERT_BLOB = Prepared(upsert(blobs, ["sha256"], []))
+_NAME_BLOB = Prepared(
+    # The size is what was hashed under this name, whatever the store had when the row was made.
+    upsert(blobs, ["sha256"], ["trashed_at", "size"], where=blobs.c.deleting == 0).returning(blobs.c.corrupt_at)
+)
+_CHUNKS = Prepared(select(blob_chunks).where(blob_chunks.c.sha256 == bindparam("sha256")))
+_INSERT_CHUNKS = Prepared(upsert(blob_chunks, ["sha256"], []))
+_EPOCH = Prepared(select(blob_epochs.c.epoch))
+_FIRST_EPOCH = Prepared(upsert(blob_epochs, ["id"], []))
 _PUT_FILE = Prepared(upsert(tree_files, ["tree_id", "path"], ["sha256", "size", "updated_at"]))
 _OF_TREE = tree_files.c.tree_id == bindparam("tree_id")
 _DELETE_ALL = Prepared(delete(tree_files).where(_OF_TREE))
@@ -81,6 +110,11 @@ def tree_at(tx: Tx, roots: list[str]) -> Any | None:
     return tx.row(_TREE, workspace=tx.workspace, roots=json.dumps(roots))
 
 
+def tree_and_quota_at(tx: Tx, roots: list[str]) -> Any | None:
+    """The tree with the longest of these roots, and its workspace's `quota` if one is set."""
+    return tx.row(_TREE_AND_QUOTA, workspace=tx.workspace, roots=json.dumps(roots))
+
+
 def tree_to_change(tx: Tx, roots: list[str]) -> Any | None:
     """The tree with the longest of these roots, held against other writers until the end of the transaction."""
     return tx.row(_TREE_TO_CHANGE, workspace=tx.workspace, roots=json.dumps(roots))
@@ -92,8 +126,8 @@ def insert_tree(tx: Tx, root: str, owner: str, digest: str | None) -> bool:
 
 
 def file_at(tx: Tx, roots: list[str], path: str) -> Any | None:
-    """The digest and size of the file at a full path, in whichever kind of tree it lies; None if there is no tree,
-    and a row of Nones if the tree has no such file.
+    """The file at a full path, in whichever kind of tree it lies, with what is known of its blob; None if there is no
+    tree, and a row of Nones if the tree has no such file.
     """
     return tx.row(_FILE, workspace=tx.workspace, roots=json.dumps(roots), path=path)
 
@@ -126,8 +160,45 @@ def clash(tx: Tx, tree_id: int, path: str, folders: list[str]) -> str | None:
 
 def put_file(tx: Tx, tree_id: int, path: str, sha256: str, size: int) -> None:
     """Let a path of a tree name a blob."""
-    tx.run(_INSERT_BLOB, sha256=sha256, size=size, created_at=tx.now)
     tx.run(_PUT_FILE, tree_id=tree_id, path=path, sha256=sha256, size=size, updated_at=tx.now)
+
+
+def name_blob(tx: Tx, sha256: str, size: int) -> Any | None:
+    """Write down that something is about to name a blob, which keeps it; its row, None while it is being deleted."""
+    return tx.row(
+        _NAME_BLOB,
+        sha256=sha256,
+        size=size,
+        created_at=tx.now,
+        trashed_at=None,
+        deleting=0,
+        deleting_at=None,
+        corrupt_at=None,
+        verified_at=None,
+        sound_at=tx.now,
+    )
+
+
+def keep_chunks(tx: Tx, sha256: str, chunks: Chunks) -> None:
+    """Write down the digests of a blob's chunks, unless they are there."""
+    tx.run(_INSERT_CHUNKS, sha256=sha256, length=chunks.length, digests=chunks.digests)
+
+
+def chunks_of(tx: Tx, sha256: str) -> Chunks | None:
+    """The digests of a blob's chunks, if they were written down."""
+    row = tx.row(_CHUNKS, sha256=sha256)
+    return Chunks(row.length, row.digests) if row else None
+
+
+def epoch(tx: Tx) -> int:
+    """How often blobs were begun or ended to be deleted."""
+    row = tx.row(_EPOCH)
+    return int(row.epoch) if row else 0
+
+
+def prepare_epoch(tx: Tx) -> None:
+    """Make the one row that counts."""
+    tx.run(_FIRST_EPOCH, id=1, epoch=0)
 
 
 def delete_under(tx: Tx, tree_id: int, path: str) -> int:

@@ -1,69 +1,220 @@
-"""Bytes between a client and the blob store, without holding up the event loop: blocks of 1 MiB, moved by threads.
+"""Bytes from a client into the blob store, without holding up the event loop, and the transaction that names them.
 
-The loop receives or sends one block while a thread writes, reads or hashes the next. A whole file of one block is
-hashed before it is sent. Hashing costs several times as much as reading, so larger files are hashed (while they are
-sent) only if this process has neither written nor checked them within the last hour; parts of files never are.
+The loop receives the next bytes while one thread hashes and another writes. A small body takes one visit of a thread.
 """
 
 import asyncio
-import hashlib
-import threading
+import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import closing
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
+from typing import Protocol
 
-from modelkeep.artifacts.blobs import BLOCK, Blob, BlobReader, BlobStore, Staging
-from modelkeep.artifacts.service import StoredFile
-from modelkeep.core.errors import Corrupt, InvalidInput, NotFound
+from modelkeep.artifacts.blobs import BLOCK, BlobStore, Staging
+from modelkeep.artifacts.digests import Content, Digests
+from modelkeep.artifacts.service import Naming, check_writable, deletion_epoch, put_file
+from modelkeep.artifacts.threads import HASHING, MOVING, Lane, Window, in_thread
+from modelkeep.artifacts.usage.service import within_quota
+from modelkeep.core.errors import Corrupt, InvalidInput, Unavailable
+from modelkeep.core.types import Caller
+from modelkeep.db import Database, Tx
 
-T = TypeVar("T")
-
-_THREADS = ThreadPoolExecutor(8, thread_name_prefix="transfer")
-_TRUSTED_S = 3600.0
-_MOST_REMEMBERED = 10_000
-# When the bytes of which blob of a store were last seen to be right.
-_seen_right: WeakKeyDictionary[BlobStore, dict[str, float]] = WeakKeyDictionary()
+_AGAIN_AFTER_S = 0.05
+_AGAIN_FOR_S = 30.0
+_WINDOW = Window(16, 4)
 
 
-async def receive(store: BlobStore, chunks: AsyncIterator[bytes], declared: int | None = None) -> Blob:
-    """Take a body into the store and make it durable; nothing of it is left if it breaks off or the store refuses.
+async def store_file(
+    database: Database,
+    caller: Caller,
+    blobs: BlobStore,
+    segments: Sequence[str],
+    chunks: AsyncIterator[bytes],
+    declared: int | None,
+    *,
+    sha256: str | None = None,
+) -> Content:
+    """Take a body as the file at a path: it is there, whole and durable, or nothing has changed.
 
-    Raises InvalidInput if it has not the size that was declared, and what the store raises.
+    Raises what `put_file` and the store raise, and InvalidInput if it has not the size or SHA-256 that was declared.
     """
-    batches = _batches(chunks)
+
+    def begin(tx: Tx) -> tuple[int | None, int]:
+        return check_writable(tx, segments), deletion_epoch(tx)
+
+    quota, epoch = await database.read_quickly(caller, begin)
+    async with within_quota(database, caller, quota, declared) as allowance:
+        counted = chunks if allowance is None else allowance.counted(chunks)
+        received = await receive(blobs, counted, declared, sha256=sha256, epoch=epoch)
+        try:
+            await commit_and_name(
+                database,
+                caller,
+                received,
+                lambda tx, epoch, healed: put_file(tx, segments, received.content, epoch, healed=healed),
+            )
+        finally:
+            received.forget()
+    return received.content
+
+
+class Committable(Protocol):
+    """Bytes that are staged, or joined from parts, and can be given a name."""
+
+    def commit(self, sha256: str, *, replace: bool = False) -> None:
+        """As `Staging.commit`."""
+
+    def abort(self) -> None:
+        """As `Staging.abort`."""
+
+
+class Received:
+    """Bytes that are staged and hashed. `forget` ends the staging; what was committed stays.
+
+    `epoch` was read before they were committed, if they are.
+    """
+
+    def __init__(self, staged: Committable, content: Content, epoch: int | None = None) -> None:
+        self.content = content
+        self.epoch = epoch
+        self._staged = staged
+
+    async def commit(self, *, replace: bool) -> bool:
+        """Make the bytes a blob, durably; may be repeated. Whether they replaced what the store held.
+
+        That they do, too, where the store notices by itself that it holds something else under this name.
+        """
+        if not replace:
+            with contextlib.suppress(Corrupt):
+                await in_thread(lambda: self._staged.commit(self.content.sha256))
+                return False
+        await in_thread(lambda: self._staged.commit(self.content.sha256, replace=True))
+        return True
+
+    def forget(self) -> None:
+        """End the staging; nobody waits for it."""
+        if not isinstance(self._staged, _Held):
+            MOVING.submit(self._staged.abort)
+
+
+async def commit_and_name(
+    database: Database, caller: Caller, received: Received, name: Callable[[Tx, int, bool], Naming]
+) -> None:
+    """Make received bytes a blob and run the transaction that names it, until both hold together.
+
+    Deleting a blob and storing the same bytes may happen at once; then the bytes are committed again. Raises
+    Unavailable if that does not come to an end.
+    """
+    healed, epoch = False, received.epoch
+    deadline = time.monotonic() + _AGAIN_FOR_S
+    while True:
+        if epoch is None:
+            epoch = await database.read_quickly(caller, deletion_epoch)
+            healed = await received.commit(replace=healed)
+        naming = await _named(database, caller, lambda tx, epoch=epoch, healed=healed: name(tx, epoch, healed))  # type: ignore[misc]
+        if naming is Naming.DONE:
+            return
+        if time.monotonic() > deadline:
+            raise Unavailable("The same bytes are being deleted from the artifact store; try again.")
+        healed, epoch = naming is Naming.DAMAGED, None
+        if not healed:
+            await asyncio.sleep(_AGAIN_AFTER_S)
+
+
+class _NotNamed(Exception):
+    """The transaction is rolled back: what it wrote of the blob would stay, should its bytes never come."""
+
+    def __init__(self, naming: Naming) -> None:
+        super().__init__(naming)
+        self.naming = naming
+
+
+async def _named(database: Database, caller: Caller, name: Callable[[Tx], Naming]) -> Naming:
+    """Run a transaction that names a blob; it changes nothing unless the answer is DONE."""
+
+    def work(tx: Tx) -> None:
+        naming = name(tx)
+        if naming is not Naming.DONE:
+            raise _NotNamed(naming)
+
+    try:
+        await database.write(caller, work)
+    except _NotNamed as error:
+        return error.naming
+    return Naming.DONE
+
+
+async def receive(
+    store: BlobStore,
+    chunks: AsyncIterator[bytes],
+    declared: int | None = None,
+    *,
+    sha256: str | None = None,
+    epoch: int | None = None,
+) -> Received:
+    """Take a body into the staging of the store and hash it; nothing is left if it breaks off or the store refuses.
+
+    With an `epoch`, read before this, a small body is committed at once. Raises InvalidInput if the body has not the
+    size or SHA-256 that was declared, and what the store raises.
+    """
+    arriving = batches(chunks)
     nothing: list[bytes] = []
-    first = await anext(batches, nothing)
-    second = await anext(batches, None)
+    first = await anext(arriving, nothing)
+    second = await anext(arriving, None)
     if second is None:
         _check_size(sum(map(len, first)), declared)
-        blob = await _in_thread(lambda: _store_whole(store, b"".join(first)))
-    else:
-        blob = await _store_stream(store, _chained(first, second, batches), declared)
-    _remember(store, blob.sha256)
-    return blob
-
-
-def _store_whole(store: BlobStore, body: bytes) -> Blob:
-    """A body of one batch: one visit of a thread instead of three."""
-    with store.begin() as staging:
-        staging.write(body)
-        return staging.commit()
-
-
-async def _store_stream(store: BlobStore, batches: AsyncIterator[list[bytes]], declared: int | None) -> Blob:
-    upload = _Upload(await _in_thread(store.begin))
+        return await in_thread(lambda: _received_whole(store, b"".join(first), sha256, epoch))
+    received = await _received_stream(store, _chained(first, second, arriving), declared)
     try:
-        async for batch in batches:
-            await upload.write(batch)
-        await upload.written()
-        _check_size(upload.size, declared)
-        return await upload.commit()
+        _check_sha256(received.content, sha256)
+    except InvalidInput:
+        received.forget()
+        raise
+    return received
+
+
+class _Held:
+    """A small body, which is staged and forgotten within each commit."""
+
+    def __init__(self, store: BlobStore, body: bytes) -> None:
+        self._store = store
+        self._body = body
+
+    def commit(self, sha256: str, *, replace: bool = False) -> None:
+        with self._store.begin() as staging:
+            staging.write(self._body)
+            staging.commit(sha256, replace=replace)
+
+    def abort(self) -> None:
+        """Nothing is staged."""
+
+
+def _received_whole(store: BlobStore, body: bytes, sha256: str | None, epoch: int | None) -> Received:
+    """A body of one batch: one visit of a thread instead of many."""
+    digests = Digests()
+    digests.update(body)
+    content, held = digests.content(), _Held(store, body)
+    _check_sha256(content, sha256)
+    if epoch is not None:
+        with contextlib.suppress(Corrupt):  # the store holds something else under this name, which is to be replaced
+            held.commit(content.sha256)
+            return Received(held, content, epoch)
+    return Received(held, content)
+
+
+async def _received_stream(store: BlobStore, batches: AsyncIterator[list[bytes]], declared: int | None) -> Received:
+    upload = _Upload(await in_thread(store.begin))
+    try:
+        with _WINDOW:
+            async for batch in batches:
+                await upload.write(batch)
+            await upload.written()
+        _check_size(upload.digests.size, declared)
     except BaseException:
         await upload.abandon()
         raise
+    return Received(upload.staging, upload.digests.content())
 
 
 def _check_size(size: int, declared: int | None) -> None:
@@ -71,156 +222,65 @@ def _check_size(size: int, declared: int | None) -> None:
         raise InvalidInput(f"The body has {size} bytes, not the {declared} that were declared.")
 
 
-class FileBody:
-    """Bytes `start` to `end` of an opened blob, to be sent; hashed meanwhile if there is a digest to meet."""
-
-    def __init__(self, reader: BlobReader, start: int, end: int, digest: "_Expected | None") -> None:
-        self.size = end - start
-        self._reader = reader
-        self._start = start
-        self._end = end
-        self._digest = digest
-        self._one_at_a_time = threading.Lock()
-
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """The bytes in blocks. Raises Corrupt, before the last block, if they are found damaged."""
-        offset = self._start
-        ahead = self._read_ahead(offset)
-        while offset < self._end:
-            block = await ahead
-            offset += len(block)
-            if offset < self._end:
-                ahead = self._read_ahead(offset)
-            yield block
-
-    def read_all(self) -> bytes:
-        """All the bytes at once, by the calling thread; for small ones."""
-        return self._read(self._start, self.size)
-
-    def close(self) -> None:
-        """Give the blob back, once nobody reads it any more."""
-        _THREADS.submit(self._close)
-
-    def _read_ahead(self, offset: int) -> "asyncio.Future[bytes]":
-        future = asyncio.wrap_future(_THREADS.submit(self._read, offset, min(BLOCK, self._end - offset)))
-        future.add_done_callback(_looked_at)
-        return future
-
-    def _read(self, offset: int, length: int) -> bytes:
-        with self._one_at_a_time:
-            block = self._reader.read_at(offset, length)
-            if self._digest is not None:
-                self._digest.add(block, last=offset + length == self._end)
-            return block
-
-    def _close(self) -> None:
-        with self._one_at_a_time:
-            self._reader.close()
-
-
-async def open_file(store: BlobStore, file: StoredFile, start: int, end: int) -> FileBody | bytes:
-    """Bytes `start` to `end` of a file: at once, and checked, where they fit into one block, else to be streamed.
-
-    Raises Corrupt if the store has lost or damaged them.
-    """
-    return await _in_thread(lambda: _opened(store, file, start, end))
-
-
-def _opened(store: BlobStore, file: StoredFile, start: int, end: int) -> FileBody | bytes:
-    try:
-        reader = store.open(file.sha256)
-    except NotFound as error:
-        raise Corrupt(f"The stored blob {file.sha256} of '{file.name}' is missing") from error
-    if reader.size != file.size:
-        reader.close()
-        raise Corrupt(f"The stored blob {file.sha256} of '{file.name}' has not the size it was stored with")
-    whole, small = end - start == file.size, end - start <= BLOCK
-    expected = _Expected(store, file.sha256) if whole and (small or not _is_remembered(store, file.sha256)) else None
-    body = FileBody(reader, start, end, expected)
-    if not small:
-        return body
-    with closing(reader):
-        return body.read_all()
-
-
-class _Expected:
-    """The digest that the bytes of a blob must have, compared once they have all been read."""
-
-    def __init__(self, store: BlobStore, sha256: str) -> None:
-        self._store = store
-        self._sha256 = sha256
-        self._hash = hashlib.sha256()
-
-    def add(self, block: bytes, *, last: bool) -> None:
-        """Hash a block. Raises Corrupt at the last one, if the bytes are not what was stored."""
-        self._hash.update(block)
-        if last and self._hash.hexdigest() != self._sha256:
-            _seen_right.get(self._store, {}).pop(self._sha256, None)
-            raise Corrupt(f"The stored blob {self._sha256} is damaged; it is not served")
-        if last:
-            _remember(self._store, self._sha256)
-
-
-def _remember(store: BlobStore, sha256: str) -> None:
-    known = _seen_right.setdefault(store, {})
-    if len(known) >= _MOST_REMEMBERED:
-        known.clear()
-    known[sha256] = time.monotonic()
-
-
-def _is_remembered(store: BlobStore, sha256: str) -> bool:
-    seen = _seen_right.get(store, {}).get(sha256)
-    return seen is not None and time.monotonic() - seen < _TRUSTED_S
+def _check_sha256(content: Content, declared: str | None) -> None:
+    if declared is not None and content.sha256 != declared:
+        raise InvalidInput(
+            f"The body has the SHA-256 {content.sha256}, not the {declared} that was declared; send it again.",
+            "content-digest",
+        )
 
 
 class _Upload:
-    """A staging that threads write to, one after the other, while the next bytes arrive."""
+    """A staging that one thread writes to while another one hashes, each batch after the other."""
 
     def __init__(self, staging: Staging) -> None:
-        self.size = 0
-        self._staging = staging
-        self._last: Future[Any] | None = None
+        self.staging = staging
+        self.digests = Digests()
+        self._naming = Lane(HASHING)
+        self._writing = Lane(MOVING)
+        self._under_way: deque[tuple[Future[None], Future[None]]] = deque()
 
     async def write(self, batch: list[bytes]) -> None:
-        """Have a batch written, as soon as the one before it is."""
-        await self.written()
-        self.size += sum(map(len, batch))
-        self._last = _THREADS.submit(_write, self._staging, batch)
+        """Have a batch written and hashed, once those that are under way are few."""
+        while len(self._under_way) >= _WINDOW.blocks:
+            await self._oldest()
+        self._under_way.append(
+            (self._naming.submit(lambda: self._name(batch)), self._writing.submit(lambda: self._write(batch)))
+        )
 
     async def written(self) -> None:
-        """Wait until all batches are written."""
-        if self._last is not None:
-            await asyncio.wrap_future(self._last)
-
-    async def commit(self) -> Blob:
-        """Make the bytes a blob."""
-        self._last = done = _THREADS.submit(self._staging.commit)
-        return await asyncio.wrap_future(done)
+        """Wait until all batches are written and hashed."""
+        while self._under_way:
+            await self._oldest()
 
     async def abandon(self) -> None:
         """Forget the bytes, after the thread that may still be writing; that happens even if nobody waits for it."""
-        await asyncio.wrap_future(_THREADS.submit(_abort, self._staging, self._last))
+        await asyncio.wrap_future(self._writing.submit(self.staging.abort))
+
+    async def _oldest(self) -> None:
+        for work in self._under_way.popleft():
+            await asyncio.wrap_future(work)
+
+    def _name(self, batch: Sequence[bytes]) -> None:
+        for piece in batch:
+            self.digests.hash_whole(piece)
+
+    def _write(self, batch: Sequence[bytes]) -> None:
+        for piece in batch:
+            self.staging.write(piece)
+            self.digests.hash_chunks(piece)
 
 
-def _write(staging: Staging, batch: list[bytes]) -> None:
-    staging.write(b"".join(batch))
-
-
-def _abort(staging: Staging, last: Future[Any] | None) -> None:
-    if last is not None:
-        wait([last])
-    staging.abort()
-
-
-async def _batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+async def batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """A body's pieces, as many at a time as are worth a visit of a thread."""
     batch: list[bytes] = []
-    size = 0
+    size, enough = 0, BLOCK
     async for chunk in chunks:
         batch.append(chunk)
         size += len(chunk)
-        if size >= BLOCK:
+        if size >= enough:
             yield batch
-            batch, size = [], 0
+            batch, size, enough = [], 0, _WINDOW.gathered
     if batch:
         yield batch
 
@@ -232,13 +292,3 @@ async def _chained(
     yield second
     async for batch in rest:
         yield batch
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    return await asyncio.wrap_future(_THREADS.submit(work))
-
-
-def _looked_at(future: "asyncio.Future[bytes]") -> None:
-    """A block that nobody waits for any more failed for nobody."""
-    if not future.cancelled():
-        future.exception()

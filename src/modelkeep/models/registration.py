@@ -40,10 +40,12 @@ def create_version(tx: Tx, new: NewVersion) -> int:
     """Register a version; its number, the next of its model.
 
     Where the store holds the source's files, they are frozen: what the version serves can no longer change. Any other
-    source is recorded and never opened. Raises InvalidInput, NotFound (model, logged model, run, or source version).
+    source is recorded and never opened. A push ends when it is registered as a whole. Raises InvalidInput, NotFound
+    (model, logged model, run, or source version).
     """
     _check(new)
     tags, claimed = _checked_tags(new)
+    push_id = artifacts.hold_push(tx, new.source)
     resolved = resolve(tx, new.source, prompt=is_prompt(tags), logged_model_id=new.logged_model_id)
     run_id = new.run_id or resolved.run_id or _run_of(tx, new.logged_model_id)
     model = model_store.take_number(tx, new.name)
@@ -54,6 +56,8 @@ def create_version(tx: Tx, new: NewVersion) -> int:
     store.set_tags(tx, model.id, number, tags | _digest_tag(resolved, claimed))
     digest = resolved.manifest.digest if resolved.manifest else None
     tx.emit(VersionRegistered(model.id, new.name, number, new.source, _origin(resolved), digest, run_id))
+    if push_id is not None:
+        _close_push(tx, push_id, resolved)
     if new.logged_model_id:
         runs.note_registration(tx, new.logged_model_id, new.name, number)
     return number
@@ -89,6 +93,13 @@ def _run_of(tx: Tx, logged_model_id: str | None) -> str | None:
     if head is None or head.deleted_at is not None:
         raise NotFound(f"Logged model with ID '{logged_model_id}' not found.", "model_id")
     return str(head.source_run_id) if head.source_run_id else None
+
+
+def _close_push(tx: Tx, push_id: str, resolved: Resolved) -> None:
+    """The version has the files now; the place that they came to is not needed any more."""
+    if resolved.manifest is None:
+        raise InvalidInput("No file has arrived in this push; upload its files first.", "source")
+    artifacts.close_push(tx, push_id)
 
 
 def _origin(resolved: Resolved) -> str:

@@ -1,7 +1,7 @@
 """Registered models: made, named, described, tagged, retired and restored."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from modelkeep.core.errors import AlreadyExists, Conflict, NotFound
@@ -39,6 +39,16 @@ def lock_model(tx: Tx, name: str) -> Any:
     """`get_model`, held against other writers until the end of the transaction."""
     check_model_name(name)
     return _found(store.lock(tx, name), name)
+
+
+def lock_any_model(tx: Tx, model_id: str) -> Any | None:
+    """The row of a model by its id, in use or retired, held against other writers; None if there is none."""
+    return store.lock_any(tx, model_id)
+
+
+def model_names(tx: Tx, model_ids: Sequence[str]) -> dict[str, str]:
+    """The names of models by id, retired ones too, in whichever workspace they are."""
+    return store.names_by_id(tx, model_ids)
 
 
 def touch_model(tx: Tx, name: str) -> Any:

@@ -21,7 +21,7 @@ from modelkeep.artifacts import (
 )
 from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.db import Tx
-from modelkeep.models.versions import get_version
+from modelkeep.models.versions import check_has_files, get_version
 
 _FOREIGN_FILE = re.compile(r"file://(?!localhost/|127\.0\.0\.1/)[^/]+", re.IGNORECASE)
 
@@ -77,6 +77,7 @@ def _of_version(tx: Tx, named: Version, source: str) -> Resolved:
     if named.by != "version":
         raise InvalidInput(f"Invalid model version source: '{source}'. Name the version by its number.", "source")
     version = get_version(tx, named.name, int(named.value))
+    check_has_files(tx, version.model_id, named.name, version.version)
     if version.origin == "stored" and not named.subpath:
         return Resolved(version.download_uri, Manifest(digest=version.digest, files=version.files, size=version.size))
     if version.origin == "stored":

@@ -56,7 +56,8 @@ model_tags = Table(
 )
 
 # `name` repeats the model's, so that pages of versions come out of one index. `origin` is `stored` (digest, files and
-# size are of the frozen manifest) or `external` (the bytes are elsewhere and unverified).
+# size are of the frozen manifest) or `external` (the bytes are elsewhere and unverified). From `reclaimed_at` on
+# the bytes of a stored one are no longer kept, only this record of it.
 versions = Table(
     "model_versions",
     metadata,
@@ -81,10 +82,18 @@ versions = Table(
     int_column("updated_at"),
     int_column("retired_at", nullable=True),
     text_column("retired_by", nullable=True),
+    int_column("reclaimed_at", nullable=True),
     Index("model_versions_updated", "workspace", text("updated_at DESC"), "name", text("version DESC")),
     Index("model_versions_name", "workspace", "name", text("version DESC")),
     Index("model_versions_run", "workspace", "run_id"),
     Index("model_versions_digest", "workspace", "digest"),
+    Index(
+        "model_versions_retired",
+        "model_id",
+        "version",
+        sqlite_where=text("retired_at IS NOT NULL"),
+        postgresql_where=text("retired_at IS NOT NULL"),
+    ),
 )
 
 version_tags = Table(

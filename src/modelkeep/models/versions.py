@@ -33,6 +33,11 @@ def get_version(tx: Tx, name: str, number: int) -> Any:
     return found
 
 
+def find_any_version(tx: Tx, model_id: str, number: int) -> Any | None:
+    """The row of a version by its model's id, in use or retired; None if there is none."""
+    return store.find_any(tx, model_id, number) if can_be_version(number) else None
+
+
 def version_not_found(name: str, number: int) -> NotFound:
     """The refusal for a version that does not exist or is not in use."""
     return NotFound(f"Model Version (name={name}, version={number}) not found", "version")
@@ -67,7 +72,7 @@ def retire_version(tx: Tx, name: str, number: int) -> None:
 def restore_version(tx: Tx, name: str, number: int) -> None:
     """Bring a retired version back, in no stage and with no alias.
 
-    Raises NotFound, and Conflict where it is in use or was retired more than 30 days ago.
+    Raises NotFound, and Conflict where it is in use, was retired more than 30 days ago, or its files were reclaimed.
     """
     model = touch_model(tx, name)
     version = store.find_any(tx, model.id, number) if can_be_version(number) else None
@@ -75,9 +80,35 @@ def restore_version(tx: Tx, name: str, number: int) -> None:
         raise version_not_found(name, number)
     if version.retired_at is not None and tx.now - version.retired_at > RESTORE_WITHIN_MS:
         raise Conflict(f"Version {number} of '{name}' was retired more than 30 days ago and cannot be restored.")
+    _refuse_reclaimed(version, name)
     if not store.restore(tx, model.id, number):
         raise Conflict(f"Version {number} of '{name}' is not retired.")
     tx.emit(VersionRestored(model.id, name, number))
+
+
+def reclaim_version(tx: Tx, model_id: str, number: int) -> bool:
+    """Note that a version's bytes are no longer kept; False if they were not anyhow. Hold the model's row."""
+    return store.reclaim(tx, model_id, number)
+
+
+def check_has_files(tx: Tx, model_id: str, name: str, number: int) -> None:
+    """Refuse a version whose files were reclaimed. Raises Conflict."""
+    version = store.find_any(tx, model_id, number)
+    if version is not None:
+        _refuse_reclaimed(version, name)
+
+
+def files_reclaimed(name: str, number: int) -> Conflict:
+    """The refusal for a version whose files were reclaimed."""
+    return Conflict(
+        f"The files of version {number} of '{name}' were reclaimed: its record is kept, but it cannot be moved, "
+        "aliased, copied or restored. Register the files again from wherever they still are."
+    )
+
+
+def _refuse_reclaimed(version: Any, name: str) -> None:
+    if version.reclaimed_at is not None:
+        raise files_reclaimed(name, version.version)
 
 
 def set_version_tag(tx: Tx, name: str, number: int, key: str, value: str) -> None:

@@ -41,6 +41,7 @@ from modelkeep.runs.service.logged_models import (
     create_logged_model,
     delete_logged_model,
     delete_logged_model_tag,
+    deleted_logged_model,
     finalize_logged_model,
     get_logged_model,
     load_logged_models,
@@ -57,7 +58,7 @@ from modelkeep.runs.service.records import (
     note_model,
     set_tag,
 )
-from modelkeep.runs.service.runs import create_run, delete_run, restore_run, update_run
+from modelkeep.runs.service.runs import create_run, delete_run, deleted_run, restore_run, update_run
 from modelkeep.runs.service.views import (
     DatasetView,
     ExperimentView,
@@ -110,6 +111,8 @@ __all__ = [
     "delete_logged_model_tag",
     "delete_run",
     "delete_tag",
+    "deleted_logged_model",
+    "deleted_run",
     "finalize_logged_model",
     "get_experiment",
     "get_experiment_by_name",

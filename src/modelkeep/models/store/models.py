@@ -1,11 +1,13 @@
 """SQL of registered models: their rows, names and tags."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, select, update
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import insert_unless_taken, integer, text, upsert, upsert_changed
+from modelkeep.db.dialect import insert_unless_taken, integer, one_of_texts, text, upsert, upsert_changed
 from modelkeep.models.tables import model_tags, models, names, versions
 
 _NAMED = (
@@ -18,6 +20,7 @@ _BY_ID = models.c.id == bindparam("model_id")
 _INSERT = Prepared(insert_unless_taken(models))
 _FIND = Prepared(select(models).where(_NAMED))
 _LOCK = Prepared(select(models).where(_NAMED).with_for_update())
+_LOCK_ANY = Prepared(select(models).where(_BY_ID, models.c.workspace == bindparam("workspace")).with_for_update())
 _TOUCH = Prepared(update(models).where(_NAMED).values(updated_at=bindparam("now")).returning(models))
 _NEXT = Prepared(
     update(models)
@@ -61,6 +64,8 @@ _FIND_RETIRED = Prepared(
     .limit(1)
     .with_for_update()
 )
+
+_NAMES_BY_ID = Prepared(select(models.c.id, models.c.name).where(one_of_texts(models.c.id, "ids")))
 
 _KEEP_NAME = Prepared(upsert(names, ["workspace", "name", "model_id"], ["last_version"]))
 _HIGHEST_UNDER_NAME = Prepared(
@@ -120,6 +125,11 @@ def find(tx: Tx, name: str) -> Any | None:
 def lock(tx: Tx, name: str) -> Any | None:
     """The same, held against other writers until the end of the transaction."""
     return tx.row(_LOCK, workspace=tx.workspace, name=name)
+
+
+def lock_any(tx: Tx, model_id: str) -> Any | None:
+    """The row of a model by its id, retired or not, held."""
+    return tx.row(_LOCK_ANY, workspace=tx.workspace, model_id=model_id)
 
 
 def touch(tx: Tx, name: str) -> Any | None:
@@ -229,3 +239,8 @@ def set_tag(tx: Tx, model_id: str, key: str, value: str) -> bool:
 def delete_tag(tx: Tx, model_id: str, key: str) -> bool:
     """Delete a tag; False if there was none."""
     return tx.run(_DELETE_TAG, model_id=model_id, key=key) == 1
+
+
+def names_by_id(tx: Tx, model_ids: Sequence[str]) -> dict[str, str]:
+    """The names of models, retired ones too, in whichever workspace."""
+    return {row.id: row.name for row in tx.rows(_NAMES_BY_ID, ids=json.dumps(model_ids))}

@@ -43,6 +43,11 @@ _RESTORE = Prepared(
     .where(_BY_KEY, versions.c.retired_at.is_not(None))
     .values(retired_at=None, retired_by=None, updated_at=bindparam("now"))
 )
+_RECLAIM = Prepared(
+    update(versions)
+    .where(_BY_KEY, versions.c.digest.is_not(None), versions.c.reclaimed_at.is_(None))
+    .values(reclaimed_at=bindparam("now"), updated_at=bindparam("now"))
+)
 _SET_TAG = Prepared(upsert_changed(version_tags, ["model_id", "version", "key"], "value"))
 _DELETE_TAG = Prepared(
     delete(version_tags).where(
@@ -64,6 +69,7 @@ def insert_version(tx: Tx, row: Mapping[str, Any]) -> None:
         "updated_at": tx.now,
         "retired_at": None,
         "retired_by": None,
+        "reclaimed_at": None,
     }
     tx.run(_INSERT, **row, **fixed)
 
@@ -100,6 +106,11 @@ def retire(tx: Tx, model_id: str, number: int) -> bool:
 def restore(tx: Tx, model_id: str, number: int) -> bool:
     """Bring a version back; False if it is not retired."""
     return tx.run(_RESTORE, model_id=model_id, number=number, now=tx.now) == 1
+
+
+def reclaim(tx: Tx, model_id: str, number: int) -> bool:
+    """The bytes of a version are no longer kept; False if they were not anyhow."""
+    return tx.run(_RECLAIM, model_id=model_id, number=number, now=tx.now) == 1
 
 
 def set_tags(tx: Tx, model_id: str, number: int, tags: Mapping[str, str]) -> None:

@@ -132,6 +132,12 @@ def delete_logged_model(tx: Tx, model_id: str) -> None:
         tx.emit(LoggedModelDeleted(model_id))
 
 
+def deleted_logged_model(tx: Tx, model_id: str) -> Any | None:
+    """The row of a deleted logged model, held against other writers; None if it is not deleted."""
+    row = store.locked_model(tx, model_id)
+    return row if row is not None and row.deleted_at is not None else None
+
+
 def set_logged_model_tags(tx: Tx, model_id: str, tags: Sequence[Entry]) -> None:
     """Set tags, all or none; the last of a repeated key counts. Raises InvalidInput, NotFound."""
     checked = _checked_tags(tags)

@@ -113,6 +113,12 @@ def restore_run(tx: Tx, run_id: str) -> None:
         tx.emit(RunRestored(run_id))
 
 
+def deleted_run(tx: Tx, run_id: str) -> Any | None:
+    """The row of a deleted run, kept from being restored until the transaction ends; None if it is not deleted."""
+    row = store.locked_run(tx, run_id)
+    return row if row is not None and row.lifecycle == DELETED else None
+
+
 def _mark(tx: Tx, run_id: str, expected: str, lifecycle: str) -> bool:
     rules.check_run_id(run_id)
     if store.mark(tx, run_id, expected, lifecycle):

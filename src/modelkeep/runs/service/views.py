@@ -201,8 +201,8 @@ def metric_view(row: Any) -> MetricView:
 
 def _metrics(rows: Iterable[Any]) -> dict[str, list[MetricView]]:
     grouped: dict[str, list[MetricView]] = defaultdict(list)
-    for row in rows:
-        grouped[row.run_id].append(metric_view(row))
+    for run_id, *point in rows:
+        grouped[run_id].append(MetricView(*point))
     return grouped
 
 

@@ -74,7 +74,7 @@ _KNOWN_MODELS = Prepared(
     )
 )
 _LATEST = Prepared(
-    select(latest_metrics)
+    select(latest_metrics.c.run_id, *(latest_metrics.c[name] for name in ("key", *_LATEST_VALUES)))
     .where(
         unindexed(latest_metrics.c.workspace) == bindparam("workspace"),
         one_of_texts(latest_metrics.c.run_id, "run_ids"),
@@ -141,6 +141,6 @@ def known_models(tx: Tx, model_ids: Sequence[str]) -> set[str]:
     return {row.id for row in tx.rows(_KNOWN_MODELS, workspace=tx.workspace, ids=json.dumps(model_ids))}
 
 
-def latest_of(tx: Tx, run_ids: str) -> list[Any]:
-    """The latest point of every metric of the runs in a JSON list."""
-    return tx.rows(_LATEST, workspace=tx.workspace, run_ids=run_ids)
+def latest_of(tx: Tx, run_ids: str) -> list[tuple[Any, ...]]:
+    """The latest point of every metric of the runs in a JSON list: the run's id, the key, and the rest of the point."""
+    return tx.tuples(_LATEST, workspace=tx.workspace, run_ids=run_ids)

@@ -83,11 +83,11 @@ def delete_tag(tx: Tx, run_id: str, key: str) -> bool:
     return tx.run(_DELETE_TAG, workspace=tx.workspace, run_id=run_id, key=key) == 1
 
 
-def params_of(tx: Tx, run_ids: str) -> list[Any]:
+def params_of(tx: Tx, run_ids: str) -> list[tuple[str, str, str]]:
     """Rows (run_id, key, value) of the runs in a JSON list."""
-    return tx.rows(_PARAMS, workspace=tx.workspace, run_ids=run_ids)
+    return tx.tuples(_PARAMS, workspace=tx.workspace, run_ids=run_ids)
 
 
-def tags_of(tx: Tx, run_ids: str) -> list[Any]:
+def tags_of(tx: Tx, run_ids: str) -> list[tuple[str, str, str]]:
     """Rows (run_id, key, value) of the runs in a JSON list."""
-    return tx.rows(_TAGS, workspace=tx.workspace, run_ids=run_ids)
+    return tx.tuples(_TAGS, workspace=tx.workspace, run_ids=run_ids)

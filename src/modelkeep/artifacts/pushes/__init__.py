@@ -1,0 +1,1 @@
+"""Trees of files that belong to no run: pushed, and then registered."""

@@ -1,0 +1,1 @@
+"""Blobs on S3 and what is compatible with it."""

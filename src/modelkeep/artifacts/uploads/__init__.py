@@ -1,0 +1,1 @@
+"""Uploads in parts: begun, received, resumed, completed."""
