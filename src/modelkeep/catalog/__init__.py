@@ -1,5 +1,6 @@
 """Catalog: registered models and versions as readers see them."""
 
+from modelkeep.catalog.resolve import ResolvedFiles, resolve_files
 from modelkeep.catalog.service import (
     alias_target,
     download_uri,
@@ -19,6 +20,7 @@ from modelkeep.catalog.views import ModelView, VersionView
 
 __all__ = [
     "ModelView",
+    "ResolvedFiles",
     "VersionView",
     "alias_target",
     "download_uri",
@@ -32,5 +34,6 @@ __all__ = [
     "list_retired_versions",
     "list_versions",
     "models_by_ids",
+    "resolve_files",
     "versions_by_keys",
 ]

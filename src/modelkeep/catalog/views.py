@@ -29,6 +29,7 @@ class VersionView(NamedTuple):
     updated_at: int
     retired_at: int | None
     retired_by: str | None
+    reclaimed_at: int | None
     stage: str | None
     tags: list[list[str]]
     aliases: list[str]
@@ -36,7 +37,7 @@ class VersionView(NamedTuple):
     @property
     def verified(self) -> bool:
         """Whether the registry holds the very bytes and vouches for their digest."""
-        return self.digest is not None
+        return self.digest is not None and self.reclaimed_at is None
 
 
 class ModelView(NamedTuple):

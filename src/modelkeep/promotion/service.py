@@ -3,12 +3,15 @@
 Every writer holds the model's row first, so that moves and aliases of one model come one after the other.
 """
 
+from typing import Any
+
 from modelkeep.db import Tx
 from modelkeep.models import (
     VersionRegistered,
     VersionRestored,
     VersionRetired,
     can_be_version,
+    files_reclaimed,
     lock_model,
     touch_model,
     touch_versions,
@@ -29,42 +32,55 @@ from modelkeep.promotion.rules import (
 def move(tx: Tx, name: str, number: int, stage: str, *, archive_existing: bool = False) -> None:
     """Bring a version to a stage, and all others of that stage to Archived if asked.
 
-    A move to where it stands counts as an update. Raises InvalidInput, NotFound.
+    A move to where it stands counts as an update. Raises InvalidInput, NotFound, Conflict if its files were reclaimed.
     """
     to_stage = canonical_stage(stage)
     if archive_existing:
         check_archiving(to_stage)
     model = touch_model(tx, name)
-    old_stage, others = _where(tx, model.id, number, to_stage if archive_existing else None)
-    if old_stage is None:
-        raise version_not_found(name, number)
+    standing, others = _where(tx, model.id, number, to_stage if archive_existing else None)
+    _check_can_be_placed(standing, name, number)
     store.bring(tx, model.id, number, to_stage, others)
     touch_versions(tx, model.id, [number, *others])
     for other in others:
         tx.emit(VersionMoved(model.id, name, other, ARCHIVED, to_stage))
-    tx.emit(VersionMoved(model.id, name, number, to_stage, old_stage))
+    tx.emit(VersionMoved(model.id, name, number, to_stage, standing.stage))
 
 
-def _where(tx: Tx, model_id: str, number: int, stage: str | None) -> tuple[str | None, list[int]]:
+def _check_can_be_placed(standing: Any, name: str, number: int) -> None:
+    """Refuse a version that is not in use, or whose files are gone: what stands somewhere must be there."""
+    if standing is None:
+        raise version_not_found(name, number)
+    if standing.reclaimed_at is not None:
+        raise files_reclaimed(name, number)
+
+
+def _where(tx: Tx, model_id: str, number: int, stage: str | None) -> tuple[Any, list[int]]:
     """Where a version stands (None if it is not in use), and the other versions of a stage, if one is named."""
     if not can_be_version(number):
         return None, []
     if stage is None:
-        return store.stage_of(tx, model_id, number), []
-    found = store.stage_and_others(tx, model_id, number, stage)
+        return store.standing(tx, model_id, number), []
+    found = store.standing_and_others(tx, model_id, number, stage)
     return found.pop(number, None), sorted(found)
 
 
 def set_alias(tx: Tx, name: str, alias: str, number: int) -> None:
-    """Point an alias at a version in use, wherever it pointed before. Raises InvalidInput, NotFound."""
+    """Point an alias at a version in use, wherever it pointed before.
+
+    Raises InvalidInput, NotFound, Conflict if its files were reclaimed.
+    """
     check_new_alias(alias)
     model = lock_model(tx, name)
-    target = store.target(tx, model.id, alias, number) if can_be_version(number) else None
-    if target is None:
-        raise version_not_found(name, number)
+    target = _target(tx, model.id, alias, number)
+    _check_can_be_placed(target, name, number)
     if target.alias_version != number:
         store.set_alias(tx, model.id, alias, number)
         tx.emit(AliasSet(model.id, name, number, alias, target.alias_version))
+
+
+def _target(tx: Tx, model_id: str, alias: str, number: int) -> Any:
+    return store.target(tx, model_id, alias, number) if can_be_version(number) else None
 
 
 def delete_alias(tx: Tx, name: str, alias: str) -> None:

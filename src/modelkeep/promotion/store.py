@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, case, delete, insert, select, update
 
 from modelkeep.db import Prepared, Tx
 from modelkeep.db.dialect import one_of_integers, text, upsert
+from modelkeep.models.tables import versions
 from modelkeep.promotion.rules import ARCHIVED
 from modelkeep.promotion.tables import aliases, stages
 
@@ -15,13 +16,21 @@ _ALIAS_BY_KEY = (aliases.c.model_id == bindparam("model_id")) & (aliases.c.alias
 
 _PLACE = Prepared(insert(stages))
 _REMOVE = Prepared(delete(stages).where(_BY_KEY))
-_STAGE = Prepared(select(stages.c.stage).where(_BY_KEY))
-_OTHERS = select(stages.c.version, stages.c.stage).where(
+# Whether its files were let go of comes with where it stands, so that asking costs no statement of its own.
+_RECLAIMED_AT = (
+    select(versions.c.reclaimed_at)
+    .where(versions.c.model_id == stages.c.model_id, versions.c.version == stages.c.version)
+    .scalar_subquery()
+    .label("reclaimed_at")
+)
+_STANDING = select(stages.c.version, stages.c.stage, _RECLAIMED_AT).where(_BY_KEY)
+_STAGE = Prepared(_STANDING)
+_OTHERS = select(stages.c.version, stages.c.stage, _RECLAIMED_AT).where(
     stages.c.model_id == bindparam("model_id"),
     stages.c.stage == bindparam("in_stage"),
     stages.c.version != bindparam("number"),
 )
-_STAGE_AND_OTHERS = Prepared(select(stages.c.version, stages.c.stage).where(_BY_KEY).union_all(_OTHERS))
+_STAGE_AND_OTHERS = Prepared(_STANDING.union_all(_OTHERS))
 _SET_STAGE = Prepared(update(stages).where(_BY_KEY).values(stage=bindparam("to_stage")))
 _SET_STAGES = Prepared(
     update(stages)
@@ -31,6 +40,7 @@ _SET_STAGES = Prepared(
 _TARGET = Prepared(
     select(
         stages.c.stage,
+        _RECLAIMED_AT,
         select(aliases.c.version).where(_ALIAS_BY_KEY).scalar_subquery().label("alias_version"),
     ).where(_BY_KEY)
 )
@@ -53,16 +63,15 @@ def remove(tx: Tx, model_id: str, number: int) -> None:
     tx.run(_REMOVE, model_id=model_id, number=number)
 
 
-def stage_of(tx: Tx, model_id: str, number: int) -> str | None:
-    """Where a version stands; None for one that is not in use."""
-    found = tx.row(_STAGE, model_id=model_id, number=number)
-    return str(found.stage) if found else None
+def standing(tx: Tx, model_id: str, number: int) -> Any | None:
+    """Where a version stands (`stage`, `reclaimed_at`); None for one that is not in use."""
+    return tx.row(_STAGE, model_id=model_id, number=number)
 
 
-def stage_and_others(tx: Tx, model_id: str, number: int, stage: str) -> dict[int, str]:
-    """The stage of a version, if it is in use, and of all others that stand in the given stage."""
+def standing_and_others(tx: Tx, model_id: str, number: int, stage: str) -> dict[int, Any]:
+    """Where a version stands, if it is in use, and all others that stand in the given stage."""
     found = tx.rows(_STAGE_AND_OTHERS, model_id=model_id, number=number, in_stage=stage)
-    return {int(row.version): str(row.stage) for row in found}
+    return {int(row.version): row for row in found}
 
 
 def bring(tx: Tx, model_id: str, number: int, stage: str, others: list[int]) -> None:
@@ -75,7 +84,7 @@ def bring(tx: Tx, model_id: str, number: int, stage: str, others: list[int]) -> 
 
 
 def target(tx: Tx, model_id: str, alias: str, number: int) -> Any | None:
-    """A version's stage and what the alias points at now (`alias_version`); None if the version is not in use."""
+    """Where a version stands and what the alias points at now (`alias_version`); None if it is not in use."""
     return tx.row(_TARGET, model_id=model_id, name=alias, number=number)
 
 
