@@ -1,19 +1,28 @@
 """What a request may reach: the database, the blobs, and who is calling."""
 
 import asyncio
+import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from modelkeep.access import Identity, workspace_exists
-from modelkeep.artifacts import BlobStore
+from modelkeep.access import Identity, caller_of_link, workspace_exists
+from modelkeep.artifacts import BlobStore, Damaged, FileBody, Holder, StoredFile, holders_of, note_damage, open_file
 from modelkeep.config import Settings
-from modelkeep.core.errors import NotFound
+from modelkeep.core.errors import DomainError, NotFound, Unauthenticated, Unavailable
 from modelkeep.core.types import DEFAULT_WORKSPACE, SYSTEM, Caller
 from modelkeep.db import Database, Tx
+from modelkeep.models import model_names
 
 T = TypeVar("T")
+
+# Walks over the whole store, for operators: apart, so that they hold up nothing that clients and monitors wait for.
+LONG_WORKS = 8
+
+_log = logging.getLogger("modelkeep")
 
 _WORKSPACE_KNOWN_S = 5.0
 _READY_FOR_S = 1.0
@@ -27,7 +36,10 @@ class App:
     database: Database
     blobs: BlobStore
     identity: Identity
+    damage_found: int = 0
     _ready_until: float = 0.0
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(LONG_WORKS, "long-work"))
+    _free_threads: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(LONG_WORKS))
     _workspaces: dict[str, float] = field(default_factory=dict)
 
     async def caller(self, authorization: str, workspace: str, request_id: str) -> Caller:
@@ -37,6 +49,14 @@ class App:
             return Caller(actor, DEFAULT_WORKSPACE, request_id)
         await self._check_workspace(workspace)
         return Caller(actor, workspace, request_id)
+
+    async def linked_caller(self, link: str, method: str, path: str, request_id: str) -> Caller:
+        """Who calls a place by a signed link; `Unauthenticated`."""
+        asking = Caller(SYSTEM.actor, request_id=request_id)
+        caller = await self.database.read_quickly(asking, lambda tx: caller_of_link(tx, link, method, path))
+        if caller.actor.is_anonymous and self.settings.auth != "none":
+            raise Unauthenticated("This link was made while nobody had to sign in.")
+        return caller
 
     async def write(self, caller: Caller, work: Callable[[Tx], T]) -> T:
         """Run a use case that changes something, in one transaction."""
@@ -50,6 +70,14 @@ class App:
         """Run a use case of one or two look-ups by key."""
         return await self.database.read_quickly(caller, work)
 
+    async def at_length(self, work: Callable[[], T]) -> T:
+        """Run what takes seconds on threads kept for that. Raises Unavailable while all of them are busy."""
+        if not self._free_threads.acquire(blocking=False):
+            raise Unavailable("The server is busy with other work of this kind; try again in a while.")
+        future = self._threads.submit(work)
+        future.add_done_callback(lambda _: self._free_threads.release())
+        return await asyncio.wrap_future(future)
+
     async def check_ready(self) -> None:
         """Really ask the database and really write to the store; raises what is wrong.
 
@@ -61,9 +89,40 @@ class App:
         await asyncio.to_thread(self.blobs.check)
         self._ready_until = time.monotonic() + _READY_FOR_S
 
+    async def open_file(self, caller: Caller, file: StoredFile, start: int, end: int) -> FileBody | bytes:
+        """Bytes `start` to `end` of a file. Raises Damaged, now or while they are read, once that is noted."""
+        return await open_file(
+            self.database, caller, self.blobs, file, start, end, lambda error: self.note_damage(caller, error)
+        )
+
+    async def note_damage(self, caller: Caller, damage: Damaged) -> None:
+        """Mark a blob as damaged, so that it is not served any more, and tell the operator what holds it."""
+
+        def note(tx: Tx) -> list[str]:
+            note_damage(tx, damage.sha256, damage.seen)
+            return _told(tx, holders_of(tx, damage.sha256))
+
+        await self._tell(caller, damage, self.database.write(caller, note))
+
+    async def tell_damage(self, caller: Caller, damage: Damaged) -> None:
+        """Tell the operator of a blob that is marked as damaged, and what holds it."""
+        held = self.database.read(caller, lambda tx: _told(tx, holders_of(tx, damage.sha256)))
+        await self._tell(caller, damage, held)
+
     def close(self) -> None:
         """Finish what was begun and let go of everything."""
+        self._threads.shutdown(wait=False)
         self.database.close()
+        self.blobs.close()
+
+    async def _tell(self, caller: Caller, damage: Damaged, held: Awaitable[list[str]]) -> None:
+        self.damage_found += 1
+        fields = {"request_id": caller.request_id, "sha256": damage.sha256, "problem": damage.message}
+        try:
+            fields["holders"] = ", ".join(await held)
+        except DomainError as error:
+            fields["no_holders"] = error.message
+        _log.error("stored bytes are damaged", extra={"fields": fields})
 
     async def _check_workspace(self, name: str) -> None:
         if self._workspaces.get(name, 0.0) > time.monotonic():
@@ -71,3 +130,10 @@ class App:
         if not await self.database.read_quickly(SYSTEM, lambda tx: workspace_exists(tx, name)):
             raise NotFound(f"Workspace '{name}' not found")
         self._workspaces[name] = time.monotonic() + _WORKSPACE_KNOWN_S
+
+
+def _told(tx: Tx, holders: list[Holder]) -> list[str]:
+    """What holds a blob, once each, with models by their names: `version clf/3 (default)`, `run 0123 (default)`."""
+    owners = dict.fromkeys((*holder.owner.split("/"), holder.workspace) for holder in holders)
+    names = model_names(tx, [owner[1] for owner in owners if owner[0] == "version"])
+    return [f"{kind} {'/'.join([names.get(key, key), *rest[:-1]])} ({rest[-1]})" for kind, key, *rest in owners]

@@ -1,11 +1,12 @@
 """The composition root: which adapter stands behind a URL, who listens to which event, and the app made of them."""
 
 import importlib
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
-from modelkeep import audit, promotion, runs, tables
+from modelkeep import artifacts, audit, checkup, inspection, promotion, retention, runs, tables
 from modelkeep.access import (
     Identity,
     NewToken,
@@ -13,33 +14,74 @@ from modelkeep.access import (
     TokenIdentity,
     make_first_token,
     prepare_default_workspace,
+    prepare_link_key,
 )
 from modelkeep.app import App
-from modelkeep.artifacts import BlobStore, LocalBlobs
-from modelkeep.config import BadSetting, Settings
+from modelkeep.artifacts import Backoff, BlobStore, Guard, GuardedBlobs, LocalBlobs
+from modelkeep.config import BadSetting, Settings, environment, s3_settings
+from modelkeep.core.errors import DomainError, WrongSchema
 from modelkeep.core.events import Event
 from modelkeep.core.types import SYSTEM
 from modelkeep.db import Database, Listener, Tx
 from modelkeep.db.migrate import SchemaState, check, create_schema
 from modelkeep.db.sqlite import SqliteDatabase
 from modelkeep.models import VersionRegistered, VersionRestored, VersionRetired
+from modelkeep.worker import Chore, Going, Handler, Worker
 
-__all__ = ["LISTENERS", "build", "dispatch", "open_blobs", "open_database", "tables"]
+__all__ = ["LISTENERS", "WrongSchema", "build", "build_worker", "dispatch", "open_blobs", "open_database", "tables"]
 
 # Who reacts to which event, in this order, inside the event's transaction. Event itself means all of them.
 LISTENERS: tuple[tuple[type[Event], Listener], ...] = (
     (VersionRegistered, cast(Listener, promotion.place_new_version)),
+    (VersionRegistered, cast(Listener, inspection.queue_new_version)),
     (VersionRestored, cast(Listener, promotion.place_new_version)),
     (VersionRetired, cast(Listener, promotion.remove_placement)),
     (Event, audit.record),
 )
 
-# Uploads that a stopped server left behind are swept when they are older than this.
-_STAGING_GRACE_S = 0.0
+# On a local disk the files of live writers are locked, but for the moment between making and locking one.
+_UNLOCKED_S = 60.0
 
 
-class WrongSchema(Exception):
-    """The database's schema is not the one this program needs; the text says what to do."""
+def _sweep_staging(app: App) -> None:
+    is_local = app.settings.artifacts_url.startswith("file://")
+    grace_s = _UNLOCKED_S if is_local else artifacts.LEFT_OVER_AFTER_S
+    app.blobs.sweep_staging(grace_s, artifacts.known_uploads(app.database))
+
+
+def _sweep_uploads(app: App) -> None:
+    artifacts.sweep_uploads(app.database, app.blobs)
+
+
+def _drop_pushes(app: App, going: Going) -> None:
+    artifacts.drop_abandoned_pushes(app.database, going=going)
+
+
+def _in_one_go(run: Callable[[App], None]) -> Callable[[App, Going], None]:
+    """A chore that is too short to ask whether it is to go on."""
+    return lambda app, _going: run(app)
+
+
+# What the worker does for queued jobs, by their kind.
+HANDLERS: dict[str, Handler] = {inspection.JOB: inspection.inspect_files, checkup.PROBE: checkup.answer_probe}
+
+# What the worker does by itself.
+CHORES: tuple[Chore, ...] = (
+    Chore("sweep_staging", 3600.0, _in_one_go(_sweep_staging)),
+    Chore("sweep_uploads", 600.0, _in_one_go(_sweep_uploads)),
+    Chore("drop_pushes", 3600.0, _drop_pushes),
+    Chore("queue_unjudged", 3600.0, _in_one_go(inspection.queue_unjudged)),
+    *(
+        Chore(name, every_s, lambda app, going, run=run: run(app.database, app.blobs, going))  # type: ignore[misc]
+        for name, every_s, run in retention.CHORES
+    ),
+)
+
+# How long a request waits for a store behind a network that does not answer, and how many calls it gets at once.
+_S3_PATIENCE = Backoff(give_up_after_s=15)
+_S3_CALLS_AT_ONCE = 64
+
+_log = logging.getLogger("modelkeep.bootstrap")
 
 
 def dispatch(tx: Tx, event: Event) -> None:
@@ -76,11 +118,34 @@ def open_database(url: str, listeners: Sequence[Listener] = (dispatch,)) -> Data
     return factory(url, listeners)
 
 
+def open_local(url: str) -> BlobStore:
+    """The folder at `file://DIR`."""
+    store = LocalBlobs(Path(url.removeprefix("file://")))
+    store.sweep_staging(_UNLOCKED_S)
+    return GuardedBlobs(store, Guard("local"))
+
+
+def open_s3(url: str) -> BlobStore:
+    """The place `s3://BUCKET/PREFIX`. It may be away now: then /ready says so, and what needs no bytes works."""
+    # Its client takes a tenth of a second to import: only who uses it waits for it.
+    module = importlib.import_module("modelkeep.artifacts.stores.s3.blobs")
+    store = cast(BlobStore, module.S3Blobs(s3_settings(url, environment())))
+    try:
+        store.check()
+    except DomainError as error:
+        _log.error("the artifact store does not work yet: %s", error.message)
+    return GuardedBlobs(store, Guard("s3", _S3_PATIENCE, _S3_CALLS_AT_ONCE))
+
+
+BLOB_STORES: dict[str, Callable[[str], BlobStore]] = {"file": open_local, "s3": open_s3}
+
+
 def open_blobs(url: str) -> BlobStore:
-    """The blob store behind a URL: `file://DIR`."""
-    if not url.startswith("file://"):
-        raise BadSetting("--artifacts is file://DIR.")
-    return LocalBlobs(Path(url.removeprefix("file://")))
+    """The blob store behind a URL: `file://DIR` or `s3://BUCKET/PREFIX`."""
+    factory = BLOB_STORES.get(url.partition("://")[0])
+    if factory is None:
+        raise BadSetting("--artifacts is file://DIR or s3://BUCKET/PREFIX.")
+    return factory(url)
 
 
 def require_schema(url: str) -> None:
@@ -103,6 +168,8 @@ def require_schema(url: str) -> None:
 def prepare(tx: Tx) -> None:
     """What every registry has from the start."""
     prepare_default_workspace(tx)
+    prepare_link_key(tx)
+    artifacts.prepare_artifacts(tx)
     runs.prepare_default_experiment(tx)
 
 
@@ -121,7 +188,11 @@ def build(settings: Settings) -> tuple[App, NewToken | None]:
     require_schema(settings.database_url)
     database = open_database(settings.database_url)
     blobs = open_blobs(settings.artifacts_url)
-    blobs.sweep_staging(_STAGING_GRACE_S)
     database.write_now(SYSTEM, prepare)
     identity, first_token = identity_of(settings, database)
     return App(settings, database, blobs, identity), first_token
+
+
+def build_worker(app: App) -> Worker:
+    """What does the app's queued jobs and chores."""
+    return Worker(app, HANDLERS, CHORES, inspection.interrupt)

@@ -24,8 +24,6 @@ from servers import RunningServer
 DOCUMENT: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(document(OPERATIONS)))
 DESCRIBED = [(method, path, one) for path, methods in DOCUMENT["paths"].items() for method, one in methods.items()]
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-# Answered with 501 by design, which looks like an error of ours.
-DECLINED = {"artifacts.upload_parts", "artifacts.download_link"}
 FEW, MANY = 8, 60
 
 
@@ -109,12 +107,8 @@ def test_the_server_serves_the_document_to_anybody(server: RunningServer) -> Non
     assert reply.json == DOCUMENT
 
 
-def is_generated(one: dict[str, Any], path: str) -> bool:
-    """Whether requests are generated for an operation: not for twins, nor where 501 is the answer."""
-    return not path.startswith("/ajax-api/2.0/mlflow/") and not any(one["operationId"].startswith(n) for n in DECLINED)
-
-
-GENERATED = [(method, path) for method, path, one in DESCRIBED if is_generated(one, path)]
+# Not for twins.
+GENERATED = [(method, path) for method, path, _ in DESCRIBED if not path.startswith("/ajax-api/2.0/mlflow/")]
 
 
 def hold_to_document(server: RunningServer, method: str, path: str, examples: int) -> None:

@@ -1,27 +1,36 @@
-"""The command line: one module for each group of commands, and here the way into all of them."""
+"""The command line. Here is only what every command needs; `program` has the commands, each loaded when it runs."""
 
-import gc
 import importlib
+import sys
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
+
+from modelkeep.cli.refusals import REFUSED, SCHEMA, UNREACHABLE, USAGE, Refused, ServerGone
+from modelkeep.core.errors import BadSetting, DomainError, WrongSchema
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; errors become one line on standard error and an exit code."""
-    _commands().main(arguments)
-
-
-@cache
-def _commands() -> Any:
-    """The module of all commands, which imports the whole program.
-
-    Nothing of that is ever thrown away, so the garbage collector rests meanwhile and leaves it alone afterwards: to
-    look through it again and again would take a tenth of the start.
-    """
-    gc.disable()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return importlib.import_module("modelkeep.cli.commands")
-    finally:
-        gc.freeze()
-        gc.enable()
+        _run(given)
+    except BadSetting as error:
+        _stop(error, USAGE)
+    except WrongSchema as error:
+        _stop(error, SCHEMA)
+    except ServerGone as error:
+        _stop(error, UNREACHABLE)
+    except (Refused, DomainError, OSError) as error:
+        _stop(error, REFUSED)
+
+
+def _run(given: list[str]) -> None:
+    # What is in the cache already is there before the parts of the full program are even loaded.
+    if given[:1] == ["pull"] and importlib.import_module("modelkeep.cli.transfer.quick").pulled(given[1:]):
+        sys.exit(0)
+    importlib.import_module("modelkeep.cli.program").app(given)
+
+
+def _stop(error: Exception, code: int) -> None:
+    red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
+    sys.stderr.write(f"{red}modelkeep: {error}{plain}\n")
+    sys.exit(code)

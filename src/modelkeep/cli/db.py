@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from modelkeep import tables
+from modelkeep.cli.client import JSON
 from modelkeep.config import BadSetting, Settings
 from modelkeep.db import migrate
 from modelkeep.db.migrate import SchemaReport, SchemaState
@@ -14,7 +15,6 @@ app = typer.Typer(help="Compare and upgrade the database's schema.", no_args_is_
 
 DATA = typer.Option(Path("modelkeep-data"), envvar="MODELKEEP_DATA", help="The server's data folder.")
 DATABASE = typer.Option("", envvar="MODELKEEP_DATABASE", help="The database, if it is not in the data folder.")
-JSON = typer.Option(False, "--json", help="Answer in JSON.")
 
 _SCHEMA_EXIT = 3
 _WORDS = {
@@ -63,4 +63,4 @@ def _print(report: SchemaReport, as_json: bool) -> None:
         typer.echo(f"The database {_WORDS[report.state]} (schema {report.found or 'none'}, needed {report.needed}).")
 
 
-__all__ = ["app", "tables"]
+__all__ = ["JSON", "app", "tables"]

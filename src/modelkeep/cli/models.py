@@ -6,8 +6,7 @@ from typing import Any
 
 import typer
 
-from modelkeep.cli.client import SERVER, TOKEN, WORKSPACE, Client
-from modelkeep.cli.db import JSON
+from modelkeep.cli.client import JSON, SERVER, TOKEN, WORKSPACE, Client
 from modelkeep.cli.tables import print_table
 
 app = typer.Typer(help="Registered models of a running server.", no_args_is_help=True)
@@ -82,6 +81,43 @@ def restore(
     body = {"new_name": new_name} if new_name else {}
     answer = Client(server, token, workspace).call("POST", "models", name, "restore", body=body)
     typer.echo(json.dumps(answer) if as_json else f"{answer['name']} is back.")
+
+
+@app.command()
+def inspect(
+    name: str,
+    version: int,
+    again: bool = typer.Option(False, help="Have the files judged again; what was found before stands until then."),
+    server: str = SERVER,
+    token: str = TOKEN,
+    workspace: str = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Show whether a version's files are safe to load, why not, and what they are made of."""
+    method = "POST" if again else "GET"
+    answer = Client(server, token, workspace).call(method, "models", name, "versions", str(version), "inspection")
+    if as_json:
+        typer.echo(json.dumps(answer))
+        return
+    typer.echo(f"{name} version {version}: {_judged(answer)}")
+    findings = answer.get("findings", [])
+    if findings:
+        print_table(
+            ("SEVERITY", "FILE", "FINDING"),
+            [[f["severity"], " > ".join(filter(None, [f["file"], f.get("place")])), f["text"]] for f in findings],
+        )
+    kinds = answer.get("contents", {}).get("kinds", {})
+    if kinds:
+        print_table(("FILES", "KIND"), [[str(count), kind] for kind, count in sorted(kinds.items())])
+
+
+def _judged(answer: Any) -> str:
+    if answer["state"] == "external":
+        return "its files are not held here, so they are not inspected"
+    if "verdict" not in answer:
+        return "was reclaimed before it was inspected" if answer["state"] == "reclaimed" else "waits to be inspected"
+    waiting = ", waits to be inspected again" if answer["state"] == "pending" else ""
+    return f"{answer['verdict']} (rules {answer['rule_set']}, {_day(answer['inspected_at'])}{waiting})"
 
 
 def _pages(client: Client, *segments: str) -> Any:

@@ -14,7 +14,7 @@ import uvicorn
 
 from modelkeep.access import NewToken
 from modelkeep.app import App
-from modelkeep.bootstrap import build
+from modelkeep.bootstrap import build, build_worker
 from modelkeep.cli.connection import Connection
 from modelkeep.config import Settings
 from modelkeep.core.errors import Unavailable
@@ -34,16 +34,24 @@ def serve(
         Path("modelkeep-data"), envvar="MODELKEEP_DATA", help="Folder for database and artifacts."
     ),
     database: str = typer.Option("", envvar="MODELKEEP_DATABASE", help="sqlite:///PATH or postgresql+psycopg://..."),
-    artifacts: str = typer.Option("", envvar="MODELKEEP_ARTIFACTS", help="file://DIR"),
+    artifacts: str = typer.Option("", envvar="MODELKEEP_ARTIFACTS", help="file://DIR or s3://BUCKET/PREFIX."),
     auth: str = typer.Option("token", envvar="MODELKEEP_AUTH", help="token, or none (loopback only)."),
     allowed_hosts: str = typer.Option(
         "", envvar="MODELKEEP_ALLOWED_HOSTS", help="Further Host names to answer to, separated by commas."
     ),
     public_url: str = typer.Option("", envvar="MODELKEEP_PUBLIC_URL", help="Where clients reach this server."),
+    direct_links: bool = typer.Option(
+        True, envvar="MODELKEEP_DIRECT_LINKS", help="Let clients send parts of files straight to an object store."
+    ),
+    direct_downloads: bool = typer.Option(
+        False,
+        envvar="MODELKEEP_DIRECT_DOWNLOADS",
+        help="Let clients that ask for links download straight from an object store; nothing checks those bytes.",
+    ),
 ) -> None:
     """Run the registry in the foreground until SIGTERM or SIGINT."""
     hosts = tuple(name.strip() for name in allowed_hosts.split(",") if name.strip())
-    settings = Settings(host, port, data, database, artifacts, auth, hosts, public_url)
+    settings = Settings(host, port, data, database, artifacts, auth, hosts, public_url, direct_links, direct_downloads)
     configure_logging()
     listener = _listen(host, port)
     app, first_token = build(settings)
@@ -66,9 +74,12 @@ def serve(
         )
     )
     _settle_memory()
+    worker = build_worker(app)
+    worker.start()
     try:
         server.run(sockets=[listener])
     finally:
+        worker.stop()
         _close(app)
 
 

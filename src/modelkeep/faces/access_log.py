@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _encode = msgspec.json.Encoder().encode
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
@@ -57,15 +57,33 @@ class AccessLog:
         self.in_progress = Gauge(
             "modelkeep_http_requests_in_progress", "Requests being answered", registry=self.registry
         )
-        self._children: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._damage_found = Counter(
+            "modelkeep_corrupt_blobs",
+            "How often stored bytes were found not to be what was stored",
+            registry=self.registry,
+        )
+        self._damage_counted = 0
+        self._damaged = Gauge(
+            "modelkeep_blobs_corrupt_now", "Stored blobs that are known to be damaged", registry=self.registry
+        )
+        self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._second = 0
         self._shown = ""
 
     def record(
-        self, *, operation: str, method: str, path: str, status: int, seconds: float, who: str, request_id: str
+        self,
+        *,
+        operation: str,
+        method: str,
+        path: str,
+        status: int,
+        seconds: float,
+        who: str,
+        request_id: str,
+        broken_off: bool = False,
     ) -> None:
-        """One request has been answered."""
-        counter, histogram = self._metrics_of(operation, status)
+        """One request has been answered; `broken_off` if the status was sent, and not the whole body."""
+        counter, histogram = self._metrics_of(operation, f"{status} broken off" if broken_off else str(status))
         counter.inc()
         histogram.observe(seconds)
         line = {
@@ -80,6 +98,8 @@ class AccessLog:
             "ms": round(seconds * 1000, 3),
             "actor": who,
         }
+        if broken_off:
+            line |= {"level": "error", "broken_off": True}
         # A log on a full disk must not take the requests with it.
         with contextlib.suppress(OSError):
             sys.stderr.write(_encode(line).decode() + "\n")
@@ -91,13 +111,16 @@ class AccessLog:
             self._second, self._shown = second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{self._shown}.{milliseconds:03d}+00:00"
 
-    def exposition(self) -> bytes:
-        """Everything counted, in Prometheus's text format."""
-        return generate_latest(self.registry)
+    def exposition(self, *, damage_found: int, damaged: int) -> bytes:
+        """Everything counted, in Prometheus's text format, with how often damage was found and what is damaged now."""
+        self._damage_found.inc(damage_found - self._damage_counted)
+        self._damage_counted = damage_found
+        self._damaged.set(damaged)
+        return generate_latest(self.registry) + generate_latest(REGISTRY)
 
-    def _metrics_of(self, operation: str, status: int) -> tuple[Counter, Histogram]:
+    def _metrics_of(self, operation: str, status: str) -> tuple[Counter, Histogram]:
         found = self._children.get((operation, status))
         if found is None:
-            found = self._requests.labels(operation, str(status)), self._seconds.labels(operation)
+            found = self._requests.labels(operation, status), self._seconds.labels(operation)
             self._children[operation, status] = found
         return found

@@ -6,6 +6,7 @@ import msgspec
 
 from modelkeep import __version__
 from modelkeep.access import Permission
+from modelkeep.artifacts import count_damaged, gives_part_links, in_thread
 from modelkeep.core.errors import DomainError, Unavailable
 from modelkeep.faces.access_log import AccessLog
 from modelkeep.faces.mlflow.wire import MLFLOW
@@ -96,9 +97,15 @@ class ServerInfo(msgspec.Struct):
     multipart_downloads_enabled: bool = False
 
 
-async def server_info(_exchange: Exchange) -> ServerInfo:
-    """What this server offers of MLflow's optional parts."""
-    return ServerInfo()
+async def server_info(exchange: Exchange) -> ServerInfo:
+    """What this server offers of MLflow's optional parts.
+
+    Uploads in parts are recommended where parts go around the server; a file that passes through it is faster whole.
+    Downloads by links are not: who goes around the server is not told when a byte is wrong.
+    """
+    app = exchange.app
+    direct = app.settings.direct_links and await in_thread(lambda: gives_part_links(app.blobs))
+    return ServerInfo(multipart_uploads_enabled=direct)
 
 
 def _operation(name: str, path: str, run: Any, summary: str, answer: Any, **options: Any) -> Operation:
@@ -110,8 +117,10 @@ def _operation(name: str, path: str, run: Any, summary: str, answer: Any, **opti
 def operations(log: AccessLog) -> list[Operation]:
     """The server's own operations; `/metrics` shows what `log` counted."""
 
-    async def metrics(_exchange: Exchange) -> Reply:
-        return Reply(200, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")], log.exposition())
+    async def metrics(exchange: Exchange) -> Reply:
+        damaged = await exchange.app.read_quickly(exchange.caller, count_damaged)
+        shown = log.exposition(damage_found=exchange.app.damage_found, damaged=damaged)
+        return Reply(200, [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")], shown)
 
     info = tuple(("GET", f"/{prefix}/3.0/mlflow/server-info") for prefix in ("api", "ajax-api"))
     return [

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from modelkeep.access import require
+from modelkeep.access import Permission, require
 from modelkeep.app import App
 from modelkeep.core.errors import DomainError, EndpointNotFound, InvalidInput, TooLarge
 from modelkeep.core.types import Actor, Caller
 from modelkeep.faces.access_log import AccessLog
 from modelkeep.faces.guard import Guard, check_body
-from modelkeep.faces.operations import Body, Exchange, Face, Mode, Operation, Public, Reply
-from modelkeep.faces.routing import Router, query_fields
+from modelkeep.faces.operations import Body, Exchange, Face, Mode, Operation, Public, Reply, Signed
+from modelkeep.faces.routing import Router, decode, query_fields
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -121,7 +121,7 @@ class HttpFace:
             receive,
         )
         self._log.in_progress.inc()
-        status = _CLIENT_GONE
+        status, broken = _CLIENT_GONE, False
         try:
             reply = await self._reply(request)
             status = reply.status
@@ -130,6 +130,11 @@ class HttpFace:
         except (ClientGone, asyncio.CancelledError):
             status = _CLIENT_GONE
             _log.info("client gone", extra={"fields": {"request_id": request.id}})
+        except Exception as error:
+            # The status is out. All that can still be said is that this is not the whole body: the web server closes
+            # the connection when it sees that we return without the rest.
+            broken = True
+            _log_broken_off(error, request.id)
         finally:
             self._log.in_progress.dec()
             self._log.record(
@@ -140,6 +145,7 @@ class HttpFace:
                 seconds=time.perf_counter() - started,
                 who=request.who,
                 request_id=request.id,
+                broken_off=broken,
             )
 
     async def _reply(self, request: _Request) -> Reply:
@@ -178,11 +184,16 @@ class HttpFace:
         body = b"" if request.method in _READ_METHODS else await request.whole_body(operation.body_limit)
         check_body(body)
         typed = operation.face.parse(operation, fields, body, request.headers)
+        if operation.mode is Mode.STEPS:
+            exchange = Exchange(self._app, caller, typed, request.method, request.headers, request.chunks())
+            return operation.face.render(operation, await operation.run(exchange))
         return operation.face.render(operation, await self._use_case(operation, caller, typed))
 
     async def _caller(self, operation: Operation, request: _Request) -> Caller:
         if isinstance(operation.permission, Public):
             return Caller(_NOBODY, request_id=request.id)
+        if isinstance(operation.permission, Signed):
+            return await self._linked_caller(operation.permission.permission, request)
         caller = await self._app.caller(
             request.headers.get(b"authorization", b"").decode("latin-1"),
             request.headers.get(b"x-mlflow-workspace", b"").decode("latin-1"),
@@ -192,6 +203,15 @@ class HttpFace:
         require(caller.actor, operation.permission)
         return caller
 
+    async def _linked_caller(self, permission: Permission, request: _Request) -> Caller:
+        """Who made the link by which this request comes, in the workspace that it was made in."""
+        links = query_fields(request.query).get("link", [""])
+        method = "GET" if request.method == "HEAD" else request.method
+        caller = await self._app.linked_caller(links[0], method, decode(request.raw_path), request.id)
+        request.who = caller.actor.name
+        require(caller.actor, permission)
+        return caller
+
     async def _use_case(self, operation: Operation, caller: Caller, typed: Any) -> Any:
         run = operation.run
         if operation.mode is Mode.WRITE:
@@ -199,6 +219,15 @@ class HttpFace:
         if operation.mode is Mode.QUICK:
             return await self._app.read_quickly(caller, lambda tx: run(tx, typed))
         return await self._app.read(caller, lambda tx: run(tx, typed))
+
+
+def _log_broken_off(error: Exception, request_id: str) -> None:
+    extra = {"fields": {"request_id": request_id}}
+    if isinstance(error, DomainError):
+        extra["fields"]["problem"] = error.message
+        _log.error("answer broken off", extra=extra)
+    else:
+        _log.exception("answer broken off", extra=extra)
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
@@ -271,6 +300,7 @@ async def _send_pieces(send: Send, request: _Request, body: Body) -> None:
                 if gone.done():
                     raise ClientGone
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                del piece  # or it would stay until the next one is there
     finally:
         gone.cancel()
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from modelkeep import __version__
-from modelkeep.faces.operations import Mode, NoInput, Operation, Public
+from modelkeep.faces.operations import Mode, NoInput, Operation, Public, Signed
 
 _REFERENCE = "#/components/schemas/{name}"
 _REFUSALS = {
@@ -63,6 +63,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic", "description": "The API token as the password"},
+                "link": {"type": "apiKey", "in": "query", "name": "link", "description": "A signed link"},
             },
         },
     }
@@ -86,6 +87,11 @@ def _described(
     }
     if isinstance(operation.permission, Public):
         described["security"] = []
+    elif isinstance(operation.permission, Signed):
+        described["security"] = [{"link": []}]
+        described["description"] = (
+            f"By a link that was signed for a caller with the permission `{operation.permission}`."
+        )
     else:
         described["description"] = f"Needs the permission `{operation.permission}`."
     if operation.mode is Mode.STREAM and method in _BODY_METHODS:

@@ -25,6 +25,7 @@ class Mode(Enum):
     READ = "read"
     WRITE = "write"
     STREAM = "stream"  # an Exchange: bytes in or out beside the use cases
+    STEPS = "steps"  # an Exchange whose JSON body was read: several use cases, and work between them
 
 
 class Public(Enum):
@@ -34,6 +35,16 @@ class Public(Enum):
 
 
 PUBLIC = Public.PUBLIC
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """Marks the few operations that take a signed link in place of a token; who made it needs the permission."""
+
+    permission: Permission
+
+    def __str__(self) -> str:
+        return str(self.permission)
 
 
 class NoInput(Struct):
@@ -63,7 +74,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Exchange:
-    """What an operation in `Mode.STREAM` works with. `headers` have lower-case names."""
+    """What an operation in `Mode.STREAM` or `STEPS` works with. `headers` have lower-case names."""
 
     app: App
     caller: Caller
@@ -95,8 +106,8 @@ class Face(Protocol):
 class Operation:
     """One thing a caller can do.
 
-    `run` is `(tx, request) -> answer`, or for `Mode.STREAM` an async function of an Exchange. A route's path may have
-    `{name}` for one segment and end in `{name:path}` for the rest.
+    `run` is `(tx, request) -> answer`, or for `Mode.STREAM` and `STEPS` an async function of an Exchange. A route's
+    path may have `{name}` for one segment and end in `{name:path}` for the rest.
     """
 
     name: str
@@ -105,7 +116,7 @@ class Operation:
     request: type[Struct]
     run: Callable[..., Any]
     mode: Mode
-    permission: Permission | Public
+    permission: Permission | Public | Signed
     summary: str = ""
     answer: Any = None
     body_limit: int = _JSON_BODY

@@ -18,6 +18,7 @@ from modelkeep.faces.mlflow import (
     logged_models,
     metrics,
     models,
+    parts,
     runs,
     search,
     versions,
@@ -25,9 +26,9 @@ from modelkeep.faces.mlflow import (
 )
 from modelkeep.faces.mlflow.wire import MLFLOW
 from modelkeep.faces.openapi import document
-from modelkeep.faces.operations import PUBLIC, Exchange, Mode, NoInput, Operation, Public
+from modelkeep.faces.operations import PUBLIC, Exchange, Mode, NoInput, Operation, Public, Signed
 
-_MLFLOW = (experiments, runs, metrics, logged_models, artifacts, models, versions, search, workspaces)
+_MLFLOW = (experiments, runs, metrics, logged_models, artifacts, parts, models, versions, search, workspaces)
 
 
 def all_operations(log: AccessLog) -> list[Operation]:
@@ -61,5 +62,5 @@ def build_http(app: App) -> HttpFace:
 def check_permissions(operations: Iterable[Operation]) -> None:
     """Raises TypeError for an operation that names no permission."""
     for operation in operations:
-        if not isinstance(operation.permission, Permission | Public):
+        if not isinstance(operation.permission, Permission | Public | Signed):
             raise TypeError(f"{operation.name} names no permission")

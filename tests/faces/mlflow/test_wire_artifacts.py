@@ -1,7 +1,5 @@
 """Artifacts on the wire: upload, download, listing, deletion, and paths that try to leave their root."""
 
-import json
-
 import pytest
 
 from faces.mlflow.build import Build, path_of
@@ -202,21 +200,6 @@ def test_a_browser_upload_says_what_it_misses(wire: Wire, run: str):
     upload(wire, path, b"").invalid("Request must specify data.")
     upload(wire, path, b"x" * (10 * 1024 * 1024 + 1)).invalid("Artifact size is too large. Max size is 10MB.")
     upload(wire, f"?run_uuid={run}&path=../x", b"x").invalid("Invalid path")
-
-
-@pytest.mark.parametrize("step", ["create", "complete", "abort"])
-def test_multipart_upload_is_declined_so_that_the_client_falls_back(wire: Wire, root: str, step: str):
-    """A store that takes no parts answers 501, and the client sends the file whole."""
-    body = json.dumps({"path": "big.bin", "num_parts": 2, "upload_id": "u", "parts": []}).encode()
-    wire.call(
-        "POST", f"/api/2.0/mlflow-artifacts/mpu/{step}/{root}/big.bin", body, content_type="application/json"
-    ).refused(501, "NOT_IMPLEMENTED", "Multipart upload is not supported for the current artifact repository")
-
-
-def test_direct_download_is_declined_so_that_the_client_falls_back(wire: Wire, root: str):
-    """A store that signs no links answers 501, and the client downloads through the server."""
-    wire.put_file(root + "/x", b"x").ok()
-    wire.call("GET", f"/api/2.0/mlflow-artifacts/presigned/{root}/x").refused(501, "NOT_IMPLEMENTED")
 
 
 @pytest.mark.beyond_mlflow

@@ -1,5 +1,7 @@
 """Requests and answers about artifacts on MLflow's wire."""
 
+from modelkeep.artifacts import parse_path, shown
+from modelkeep.core.errors import InvalidInput
 from modelkeep.faces.mlflow.wire import Message
 
 
@@ -8,6 +10,15 @@ class ArtifactPath(Message):
 
     required = ("artifact_path",)
     artifact_path: str | None = None
+
+
+def full_path(text: str | None) -> tuple[str, ...]:
+    """The segments of a path that stood in the address. Raises InvalidInput."""
+    path = text or ""
+    # Routing made one slash of many, so these come from encoded ones: what they begin is an absolute path.
+    if "//" in path or path.endswith("/"):
+        raise InvalidInput(f"Invalid path: '{shown(path)}' (a name may not hold '/', percent-encoded or not)", "path")
+    return parse_path(path)
 
 
 class ListArtifacts(Message):

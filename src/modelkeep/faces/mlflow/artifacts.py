@@ -5,20 +5,16 @@ from collections.abc import AsyncIterator
 from modelkeep.access import Permission
 from modelkeep.artifacts import (
     Entry,
-    check_writable,
     delete_files,
-    find_file,
     folder_segments,
     list_folder,
     parse_path,
-    put_file,
-    receive,
-    shown,
+    store_file,
 )
-from modelkeep.core.errors import InvalidInput, NotFound, NotOffered
+from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.core.names import missing_value
 from modelkeep.db import Tx
-from modelkeep.faces.files import send_found
+from modelkeep.faces.files import declared_sha256, declared_size, send_found
 from modelkeep.faces.mlflow.artifact_messages import (
     ArtifactPath,
     FileInfo,
@@ -31,10 +27,12 @@ from modelkeep.faces.mlflow.artifact_messages import (
     RunFile,
     UploadRunFile,
     VersionFile,
+    full_path,
 )
 from modelkeep.faces.mlflow.versions import version_number
 from modelkeep.faces.mlflow.wire import MLFLOW, Empty, routes
 from modelkeep.faces.operations import Exchange, Mode, Operation, Reply
+from modelkeep.inspection import find_file
 from modelkeep.models import get_version
 from modelkeep.runs import logged_model_head, run_head
 
@@ -43,7 +41,7 @@ _UPLOAD_LIMIT = 10 * 1024 * 1024
 
 async def upload(exchange: Exchange) -> None:
     """Take the body as a file; it is there, whole and durable, or nothing has changed."""
-    await _store(exchange, _proxied(exchange.request), exchange.body, _declared(exchange))
+    await _store(exchange, _proxied(exchange.request), exchange.body, declared_size(exchange.headers))
 
 
 async def download(exchange: Exchange) -> Reply:
@@ -113,44 +111,19 @@ async def upload_to_run(exchange: Exchange) -> None:
     await _store(exchange, segments, _once(data), len(data))
 
 
-def decline_parts(_tx: Tx, _request: ArtifactPath) -> None:
-    """Uploads in parts are not offered; the client sends the file whole."""
-    raise NotOffered("Multipart upload is not supported for the current artifact repository")
-
-
-def decline_links(_tx: Tx, _request: ArtifactPath) -> None:
-    """Links that go around the server are not offered; the client goes through it."""
-    raise NotOffered("Presigned URLs are not supported for the current artifact repository")
-
-
 def _proxied(request: ArtifactPath) -> tuple[str, ...]:
-    path = request.artifact_path or ""
-    # Routing made one slash of many, so these come from encoded ones: what they begin is an absolute path.
-    if "//" in path or path.endswith("/"):
-        raise InvalidInput(f"Invalid path: '{shown(path)}' (a name may not hold '/', percent-encoded or not)", "path")
-    return parse_path(path)
+    return full_path(request.artifact_path)
 
 
 async def _store(
     exchange: Exchange, segments: tuple[str, ...], chunks: AsyncIterator[bytes], declared: int | None
 ) -> None:
-    app, caller = exchange.app, exchange.caller
-    await app.read_quickly(caller, lambda tx: check_writable(tx, segments))
-    blob = await receive(app.blobs, chunks, declared)
-    await app.write(caller, lambda tx: put_file(tx, segments, blob))
-
-
-def _declared(exchange: Exchange) -> int | None:
-    text = exchange.headers.get(b"content-length")
-    if text is None:
-        return None
-    if not text.isdigit():
-        raise InvalidInput("Invalid Content-Length.")
-    return int(text)
+    app, sha256 = exchange.app, declared_sha256(exchange.headers)
+    await store_file(app.database, exchange.caller, app.blobs, segments, chunks, declared, sha256=sha256)
 
 
 async def _small_body(exchange: Exchange) -> bytes:
-    declared = _declared(exchange)
+    declared = declared_size(exchange.headers)
     data = bytearray()
     if declared is None or declared <= _UPLOAD_LIMIT:
         async for chunk in exchange.body:
@@ -201,12 +174,6 @@ def _listed(entries: list[Entry], folder: tuple[str, ...]) -> list[FileInfo] | N
 
 _PROXY = "2.0/mlflow-artifacts/artifacts"
 _FILE = f"{_PROXY}/{{artifact_path:path}}"
-_MPU = "2.0/mlflow-artifacts/mpu"
-_PARTS = tuple(
-    route
-    for step in ("create", "complete", "abort")
-    for route in routes("POST", f"{_MPU}/{step}/{{artifact_path:path}}")
-)
 _LOGGED_MODEL = "2.0/mlflow/logged-models/{model_id}/artifacts"
 _READ, _WRITE = Permission.ARTIFACT_READ, Permission.ARTIFACT_WRITE
 
@@ -320,25 +287,5 @@ OPERATIONS: list[Operation] = [
         _WRITE,
         "Upload a file of up to 10 MB to a run",
         Empty,
-    ),
-    Operation(
-        "artifacts.upload_parts",
-        MLFLOW,
-        _PARTS,
-        ArtifactPath,
-        decline_parts,
-        Mode.QUICK,
-        _WRITE,
-        "Not offered: upload a file in parts",
-    ),
-    Operation(
-        "artifacts.download_link",
-        MLFLOW,
-        routes("GET", "2.0/mlflow-artifacts/presigned/{artifact_path:path}"),
-        ArtifactPath,
-        decline_links,
-        Mode.QUICK,
-        _READ,
-        "Not offered: a link to download a file from elsewhere",
     ),
 ]

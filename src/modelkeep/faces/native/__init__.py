@@ -1,7 +1,43 @@
 """The native API, `/api/v1`: what MLflow has no word for, and the registry in its own words."""
 
-from modelkeep.faces.native import journal, models, versions, workspaces
+from modelkeep.faces.native import (
+    archive,
+    artifacts,
+    doctor,
+    gc,
+    inspections,
+    journal,
+    models,
+    preview,
+    pushes,
+    resolve,
+    retention,
+    uploads,
+    usage,
+    verification,
+    versions,
+    workspaces,
+)
 
-OPERATIONS = [*models.OPERATIONS, *versions.OPERATIONS, *journal.OPERATIONS, *workspaces.OPERATIONS]
+_MODULES = (
+    models,
+    versions,
+    inspections,
+    archive,
+    pushes,
+    resolve,
+    artifacts,
+    uploads,
+    journal,
+    workspaces,
+    retention,
+    usage,
+    gc,
+    verification,
+    preview,
+    doctor,
+)
+
+OPERATIONS = [operation for module in _MODULES for operation in module.OPERATIONS]
 
 __all__ = ["OPERATIONS"]

@@ -45,6 +45,7 @@ class VersionAnswer(Answer):
     """A model version.
 
     `origin` is `stored` where the registry holds the files: then `digest` names exactly those, and `verified` is true.
+    Once they are `reclaimed` the record is all that is kept: the version cannot be downloaded, moved or aliased.
     """
 
     name: str
@@ -68,6 +69,8 @@ class VersionAnswer(Answer):
     description: str | None = None
     retired_at: int | None = None
     retired_by: str | None = None
+    reclaimed: bool = False
+    reclaimed_at: int | None = None
 
 
 class FileAnswer(Answer):
@@ -181,14 +184,19 @@ def version_answer(view: VersionView) -> VersionAnswer:
         description=view.description,
         retired_at=view.retired_at,
         retired_by=view.retired_by,
+        reclaimed=view.reclaimed_at is not None,
+        reclaimed_at=view.reclaimed_at,
     )
 
 
 def manifest_answer(digest: str, files: list[ManifestFile]) -> ManifestAnswer:
     """A version's files."""
-    return ManifestAnswer(
-        digest=digest, files=[FileAnswer(path=one.path, size=one.size, sha256=one.sha256) for one in files]
-    )
+    return ManifestAnswer(digest=digest, files=file_answers(files))
+
+
+def file_answers(files: list[ManifestFile]) -> list[FileAnswer]:
+    """Files with their sizes and hashes."""
+    return [FileAnswer(path=one.path, size=one.size, sha256=one.sha256) for one in files]
 
 
 def workspace_info(row: Any) -> WorkspaceInfo:

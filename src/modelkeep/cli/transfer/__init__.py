@@ -1,0 +1,1 @@
+"""Moving versions between this machine and a server: the plan, the cache, downloads and uploads in parallel."""
