@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from bench.servers import HOST, Server
 
 API = "/api/2.0/mlflow/"
+NATIVE = "/api/v1/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/"
 CALL_TIMEOUT = 300
 
@@ -59,17 +60,26 @@ def head(server: Server, method: str, target: str, length: int, content_type: st
 
 def call(server: Server, method: str, path: str, payload: dict[str, Any] | None = None, **query: object) -> Any:
     """One call outside the measurement; the parsed answer. Raises CallError unless it is 200."""
+    return _answered(server, method, _with_query(API + path, query), payload)
+
+
+def native(server: Server, method: str, path: str, payload: dict[str, Any]) -> Any:
+    """The parsed answer to a call of Modelkeep's own API. Raises CallError unless it is 200."""
+    return _answered(server, method, NATIVE + path, payload)
+
+
+def _answered(server: Server, method: str, target: str, payload: dict[str, Any] | None) -> Any:
     connection = http.client.HTTPConnection(HOST, server.port, timeout=CALL_TIMEOUT)
     try:
         content = None if payload is None else compact(payload)
         headers = {"Content-Type": "application/json", **_authorization(server)}
-        connection.request(method, _with_query(API + path, query), content, headers)
+        connection.request(method, target, content, headers)
         response = connection.getresponse()
         text = response.read()
     finally:
         connection.close()
     if response.status != 200:
-        raise CallError(f"{server.name} {method} {path}: {response.status} {text[:500]!r}")
+        raise CallError(f"{server.name} {method} {target}: {response.status} {text[:500]!r}")
     return json.loads(text)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -11,6 +12,7 @@ import hypothesis
 import pytest
 
 import postgres
+import seaweed
 import servers
 
 SHARED = "MODELKEEP_TEST_SHARED"
@@ -33,6 +35,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shared = Path(os.environ.pop(SHARED))
         postgres.stop_shared_server(shared)
+        seaweed.stop_shared_server(shared)
         shutil.rmtree(shared, ignore_errors=True)
 
 
@@ -74,6 +77,18 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'modelkeep.db'}"
     make: FreshPostgres = request.getfixturevalue("fresh_postgres")
     return make()
+
+
+@pytest.fixture(scope="session")
+def seaweed_server() -> str:
+    """The endpoint of the run's S3 server; started by the first test that asks."""
+    return seaweed.shared_server(Path(os.environ[SHARED]))
+
+
+@pytest.fixture
+def bucket(seaweed_server: str) -> seaweed.Bucket:
+    """An empty place of this test's own in the run's S3 server."""
+    return seaweed.Bucket(seaweed_server, f"{secrets.token_hex(8)}/blobs")
 
 
 @pytest.fixture

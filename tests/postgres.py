@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypedDict
 
@@ -23,6 +23,7 @@ from servers import free_port
 START_LIMIT = 60.0
 STATE = "postgres.json"
 OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+LASTING = OPTIONS | {"synchronous_commit": "on"}
 _numbers = itertools.count(1)
 
 
@@ -109,22 +110,55 @@ def _start_or_say_why_not(shared: Path) -> dict[str, object]:
         return {"failure": str(error)}
 
 
+class OwnServer:
+    """A PostgreSQL server with one owner, who may end it at will; it runs when the constructor returns.
+
+    What it acknowledged it has after any end of its own. Raises PostgresError.
+    """
+
+    def __init__(self, home: Path, options: Mapping[str, str] = LASTING) -> None:
+        home.mkdir()
+        self._home, self._user, self._options = home, _owner(home), options
+        self._programs = _programs(home, self._user)
+        self._port = free_port()
+        self.data = home / "data"
+        self.address = f"postgresql://postgres@127.0.0.1:{self._port}"
+        initdb = [str(self._programs / "initdb"), "-D", str(self.data), "-U", "postgres", "--auth=trust"]
+        _run([*initdb, "--encoding=UTF8", "--locale=C", "--no-sync"], home, self._user)
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the server."""
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it, after `stop`."""
+        command = [str(self._programs / "postgres"), "-D", str(self.data), "-h", "127.0.0.1", "-p", str(self._port)]
+        command += ["-k", str(self._home)]
+        command += [part for name, value in self._options.items() for part in ("-c", f"{name}={value}")]
+        log = self._home / "log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd=self._home,
+                **self._user,
+            )
+        _wait_until_ready(self.address, self._process, log)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT breaks off what runs, SIGQUIT is as a crash."""
+        self._process.send_signal(how)
+        self._process.wait(START_LIMIT)
+
+
 def _start(home: Path) -> dict[str, object]:
-    home.mkdir()
-    owner = _owner(home)
-    programs = _programs(home, owner)
-    data, port, log = home / "data", free_port(), home / "log"
-    initdb = [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8"]
-    _run([*initdb, "--locale=C", "--no-sync"], home, owner)
-    command = [str(programs / "postgres"), "-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-k", str(home)]
-    command += [part for name, value in OPTIONS.items() for part in ("-c", f"{name}={value}")]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, cwd=home, **owner
-        )
-    address = f"postgresql://postgres@127.0.0.1:{port}"
-    _wait_until_ready(address, process, log)
-    return {"address": address, "pid": process.pid, "data": str(data)}
+    server = OwnServer(home, OPTIONS)
+    return {"address": server.address, "pid": server.pid, "data": str(server.data)}
 
 
 def _wait_until_ready(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -1,14 +1,18 @@
-"""One big file through the artifact proxy and back: speed, CPU, and whether memory stays flat."""
+"""One big file through the artifact proxy and back, then twenty at once: speed, CPU, and whether memory stays flat.
+
+Each speed stands beside what the machine could do at most, measured right before and after it.
+"""
 
 import os
 import socket
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench import wire
-from bench.case import Case, Figures, Group, Peer, at_most, times_better
+from bench import limits, wire
+from bench.case import Case, Figures, Group, Peer, at_least, at_most, times_better
 from bench.cases import registry
 from bench.load import content_length
 from bench.processes import MB, watched
@@ -23,6 +27,8 @@ GROWTH = "memory growth MB"
 # A server that streams holds a few blocks of each transfer; one that gathers would grow by the file.
 FLAT_MB = 64
 EXPERIMENT = "bench-transfer"
+PARALLEL = 20
+PUT_SHARE, GET_SHARE = "of sha256 or disk", "of loopback or disk"
 
 
 def _size(peer: Peer) -> int:
@@ -47,7 +53,12 @@ def _put(peer: Peer) -> Figures:
     def transfer(index: int) -> int:
         return _upload(peer.server, f"{root}/big-{index}.bin", _local_file(peer), index)
 
-    return _measure(peer, transfer)
+    local, copy = _local_file(peer), peer.folder / "copy.bin"
+    return _beside(
+        lambda: _measure(peer, transfer),
+        {"sha256 MB/s": limits.sha256, "cp + fsync MB/s": lambda: limits.disk_write(local, copy)},
+        PUT_SHARE,
+    )
 
 
 def _get(peer: Peer) -> Figures:
@@ -56,7 +67,40 @@ def _get(peer: Peer) -> Figures:
     def transfer(index: int) -> int:
         return _download(peer.server, f"{root}/big-{index}.bin")
 
-    return _measure(peer, transfer)
+    return _beside(
+        lambda: _measure(peer, transfer),
+        {"loopback MB/s": limits.loopback, "disk read MB/s": lambda: limits.disk_read(_local_file(peer))},
+        GET_SHARE,
+    )
+
+
+def _beside(measure: Callable[[], Figures], bounds: dict[str, Callable[[], float]], share: str) -> Figures:
+    """The figures, the machine's bounds from just before and just after, and the share of the slower bound."""
+    before = {name: bound() for name, bound in bounds.items()}
+    figures = measure()
+    means = {name: (before[name] + bound()) / 2 for name, bound in bounds.items()}
+    return figures | {share: figures["MB/s"] / min(means.values())} | means
+
+
+def _put_many(peer: Peer) -> Figures:
+    return _all_at_once(peer, lambda path, number: _upload_made(peer.server, path, number, _size(peer)))
+
+
+def _get_many(peer: Peer) -> Figures:
+    return _all_at_once(peer, lambda path, _: _download(peer.server, path))
+
+
+def _all_at_once(peer: Peer, transfer: Callable[[str, int], int]) -> Figures:
+    root = peer.artifact_roots[EXPERIMENT]
+    with ThreadPoolExecutor(PARALLEL) as threads, watched(peer.server.pid) as usage:
+        began = time.perf_counter()
+        paths = [f"{root}/many-{number}.bin" for number in range(PARALLEL)]
+        sizes = list(threads.map(transfer, paths, range(PARALLEL)))
+        elapsed = time.perf_counter() - began
+    if sizes != [_size(peer)] * PARALLEL:
+        raise RuntimeError(f"{sizes} bytes came through of {_size(peer)} each")
+    total = sum(sizes)
+    return {"MB/s": total / MB / elapsed, "CPU s/GiB": usage.cpu_seconds * GIB / total, GROWTH: usage.growth_mb}
 
 
 def _measure(peer: Peer, transfer: Callable[[int], int]) -> Figures:
@@ -86,6 +130,17 @@ def _upload(server: Server, path: str, local: Path, index: int) -> int:
         sent = connection.sendfile(file, offset=0)
         _expect_ok(_head(connection)[0])
     return sent
+
+
+def _upload_made(server: Server, path: str, number: int, size: int) -> int:
+    """Send bytes that are made as they go, so that twenty files need no room on the client's disk."""
+    block = os.urandom(BLOCK - 16)
+    with socket.create_connection((HOST, server.port), TIMEOUT) as connection:
+        connection.sendall(wire.head(server, "PUT", wire.ARTIFACTS + path, size, "application/octet-stream"))
+        for index in range(size // BLOCK):
+            connection.sendall(b"%08d%08d" % (number, index) + block)
+        _expect_ok(_head(connection)[0])
+    return size
 
 
 def _download(server: Server, path: str) -> int:
@@ -124,8 +179,10 @@ GROUP = Group(
     "transfer",
     "One file of 1 GiB, raw client",
     (
-        Case("PUT", _put, (times_better("MB/s", 1.8), at_most(GROWTH, FLAT_MB))),
-        Case("GET", _get, (times_better("MB/s", 6), at_most(GROWTH, FLAT_MB))),
+        Case("PUT", _put, (times_better("MB/s", 1.8), at_most(GROWTH, FLAT_MB), at_least(PUT_SHARE, 0.8))),
+        Case("GET", _get, (times_better("MB/s", 6), at_most(GROWTH, FLAT_MB), at_least(GET_SHARE, 0.6))),
+        Case(f"PUT x {PARALLEL}", _put_many, (at_most(GROWTH, FLAT_MB),)),
+        Case(f"GET x {PARALLEL}", _get_many, (at_most(GROWTH, FLAT_MB),)),
     ),
     _prepare,
 )

@@ -76,6 +76,11 @@ class Module:
         dotted = {_dotted(node) for node in ast.walk(self.tree) if isinstance(node, ast.Name | ast.Attribute)}
         return frozenset(names[_head(name)] + name[len(_head(name)) :] for name in dotted if _head(name) in names)
 
+    @property
+    def named_imports(self) -> list[tuple[str, str]]:
+        """What it imports, in full, and under which name."""
+        return self._imports
+
     @cached_property
     def _imports(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []

@@ -1,5 +1,6 @@
 """What only some modules may touch: SQL, stores, HTTP, the environment, the clock; and what stays pure."""
 
+import ast
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -12,11 +13,13 @@ MODULES = product_modules()
 BY_NAME = {module.name: module for module in MODULES}
 Check = Callable[[Module], Iterator[str]]
 
-STORE = re.compile(r"(^|_)store(_|$)")
+STORE = re.compile(r"(^|_)store$")
 PURE = {"rules", "gates", "grammar"}
 PURE_MODULES = {"modelkeep.audit.log"}
 DRIVERS = {"psycopg", "psycopg_pool", "sqlite3", "alembic"}
 WEB = {"uvicorn", "httptools", "uvloop", "starlette", "jinja2"}
+TABLES = re.compile(r"modelkeep\.(\w+)\.tables\.")
+WRITES = {"insert", "update", "delete", "upsert", "upsert_changed", "insert_unless_taken"}
 ENVIRONMENT = ("os.environ", "os.environb", "os.getenv", "os.putenv")
 CLOCK = (
     "time.time",
@@ -63,6 +66,33 @@ def foreign_stores(module: Module) -> Iterator[str]:
             yield f"{module.name} reaches into {target}"
 
 
+def foreign_tables(module: Module) -> Iterator[str]:
+    """Another slice's tables outside a store, and in a store anything but reading them."""
+    if module.slice == "tables":
+        return
+    names = {name: target for target, name in module.named_imports if _is_foreign_table(module, target)}
+    if names and not is_store(module.name):
+        yield from (f"{module.name} imports {target}" for target in sorted(names.values()))
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and (table := names.get(_written_by(node))):
+            yield f"{module.name} writes {table}"
+
+
+def _is_foreign_table(module: Module, target: str) -> bool:
+    match = TABLES.match(target)
+    return match is not None and match[1] != module.slice
+
+
+def _written_by(call: ast.Call) -> str:
+    """The table that a call makes a statement to change, by its name in the module; else empty."""
+    function = call.func
+    if isinstance(function, ast.Name) and function.id in WRITES and call.args and isinstance(call.args[0], ast.Name):
+        return call.args[0].id
+    if isinstance(function, ast.Attribute) and function.attr in WRITES and isinstance(function.value, ast.Name):
+        return function.value.id
+    return ""
+
+
 def impure_rules(module: Module) -> Iterator[str]:
     """Rules that import, themselves or through a module of their slice, more than the standard library and core."""
     if module.name.rpartition(".")[2] in PURE or module.name in PURE_MODULES or module.slice == "core":
@@ -92,8 +122,8 @@ def web_outside(module: Module) -> Iterator[str]:
 
 
 def environment_outside(module: Module) -> Iterator[str]:
-    """Environment variables read outside `config`."""
-    if touches(module, ENVIRONMENT) and module.slice != "config":
+    """Environment variables read outside `config` and the module that hands them out."""
+    if touches(module, ENVIRONMENT) and module.slice not in {"config", "environment"}:
         yield f"{module.name} reads the environment"
 
 
@@ -104,14 +134,15 @@ def clock_outside(module: Module) -> Iterator[str]:
 
 
 def object_store_outside(module: Module) -> Iterator[str]:
-    """The object-store client outside its one module."""
-    if "obstore" in packages(module) and module.name != "modelkeep.artifacts.s3":
+    """The object-store client outside the store that uses it."""
+    if "obstore" in packages(module) and not module.name.startswith("modelkeep.artifacts.stores.s3."):
         yield f"{module.name} imports obstore"
 
 
 CHECKS = [
     sql_outside,
     foreign_stores,
+    foreign_tables,
     impure_rules,
     web_outside,
     environment_outside,
@@ -127,6 +158,9 @@ PLANTED = [
     (foreign_stores, "modelkeep.models.service", "import modelkeep.runs as r\nr.store.insert()"),
     (foreign_stores, "modelkeep.models.service", "from modelkeep.promotion.request_store import insert"),
     (impure_rules, "modelkeep.promotion.rules", "import msgspec"),
+    (foreign_tables, "modelkeep.runs.service", "from modelkeep.artifacts.tables import trees"),
+    (foreign_tables, "modelkeep.runs.store", "from modelkeep.artifacts.tables import trees as t\nx = update(t)"),
+    (foreign_tables, "modelkeep.runs.store", "from modelkeep.artifacts.tables import trees\nx = trees.delete()"),
     (impure_rules, "modelkeep.promotion.gates", "from modelkeep.db import Tx"),
     (impure_rules, "modelkeep.core.words", "from modelkeep.config import Settings"),
     (web_outside, "modelkeep.app", "from uvicorn import Config"),
@@ -145,6 +179,8 @@ ALLOWED = [
     (foreign_stores, "modelkeep.runs.service", "from modelkeep.runs import store\nstore.insert()"),
     (foreign_stores, "modelkeep.app", "from modelkeep.artifacts import BlobStore\nBlobStore.open"),
     (impure_rules, "modelkeep.promotion.rules", "import re\nfrom modelkeep.core.errors import Conflict"),
+    (foreign_tables, "modelkeep.runs.store", "from modelkeep.artifacts.tables import trees\nx = select(trees)"),
+    (foreign_tables, "modelkeep.runs.store", "from modelkeep.runs.tables import runs\nx = update(runs)"),
     (clock_outside, "modelkeep.runs.service", "import time\nx = time.monotonic()"),
     (environment_outside, "modelkeep.db.sqlite", "import os\nx = os.open"),
 ]

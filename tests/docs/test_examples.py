@@ -77,6 +77,7 @@ def test_examples_do_what_the_document_shows(path: Path, tmp_path: Path) -> None
                 "MLFLOW_TRACKING_TOKEN": server.token or "",
                 "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
                 "MODELKEEP_DATA": str(tmp_path / "other"),
+                "XDG_CACHE_HOME": str(tmp_path / "cache"),
                 "COLUMNS": "120",
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             }

@@ -143,7 +143,7 @@ def test_a_disk_that_fills_under_load_loses_nothing(disk: Path, small: Served) -
         load.stop()
         oracle.compare(small.wire)
     small.server.kill()
-    small.server.start()
+    small.start_later()
     small.assert_whole()
     small.assert_bytes()
     oracle.compare_all(small.wire)

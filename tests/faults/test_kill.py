@@ -25,7 +25,7 @@ def kill_repeatedly(served: Served, kills: int) -> None:
         served.server.kill()
         load.stop()
         swept += len(served.leftovers())
-        served.server.start()
+        served.start_later()
         served.assert_whole()
         oracle.compare(served.wire)
     oracle.compare_all(served.wire)

@@ -1,13 +1,16 @@
 """The server dies, or the disk fails, at each single system call that makes an upload and a registration durable."""
 
 import hashlib
+import http.client
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from faces.mlflow.wire import Answer
 from faults.load import Client, NoAnswer
 from faults.oracle import Oracle
 from faults.traced import QUICK_WHERE_IT_CAN, Call, MortalServer, calls, traced
@@ -95,7 +98,7 @@ def test_a_kill_at_any_single_call_loses_nothing_acknowledged(served: Served, tm
             break
         assert code == KILLED
         kills += 1
-        served.server.start()
+        served.start_later()
         served.assert_whole()
         oracle.compare(served.wire)
     oracle.compare_all(served.wire)
@@ -117,7 +120,7 @@ def test_a_failed_fsync_ends_the_server(served: Served, tmp_path: Path, call: st
         code = ends_in(served, oracle, tmp_path / "trace", f"eio{number}", f"{call}:error=EIO:when={number}", *only)
         assert code == FSYNC_FAILED, number
         assert "durable" in served.server.log or "fsync failed" in served.server.log
-        served.server.start()
+        served.start_later()
         served.assert_whole()
         oracle.compare(served.wire)
     oracle.compare_all(served.wire)
@@ -148,6 +151,71 @@ def test_a_call_that_fails_once_refuses_one_write(served: Served, tmp_path: Path
     served.server.restart()
     oracle.compare_all(served.wire)
     served.assert_bytes()
+
+
+class TestStagedFile:
+    """What a disk that fails under the bytes of one upload leads to."""
+
+    pytestmark = QUICK_WHERE_IT_CAN
+
+    CONTENT = os.urandom(12_000_000)
+
+    @pytest.mark.parametrize(("error", "status"), [("ENOSPC", 507), ("EIO", 503)])
+    def test_a_write_of_an_upload_fails(self, served: Served, tmp_path: Path, error: str, status: int) -> None:
+        """In the middle of its body the upload is refused, and leaves neither name nor staged bytes."""
+        path, trace, half = self.path(served), tmp_path / "trace", len(self.CONTENT) // 2
+        connection = self.begun(served, path, half)
+        (staged,) = self.staged(served)
+        fault = f"inject=write:error={error}:when=1"
+        with traced(served.server, trace, "-P", str(staged), "-e", "trace=write", "-e", fault):
+            connection.send(self.CONTENT[half:])
+            reply = connection.getresponse()
+            Answer(reply.status, dict(reply.getheaders()), reply.read()).refused(status, REFUSALS[status])
+        connection.close()
+        self.assert_gone_and_welcome_again(served, path, trace)
+
+    @pytest.mark.parametrize("size", [20, 3_000_000])
+    def test_the_disk_is_found_full_by_the_fsync_of_an_upload(self, served: Served, tmp_path: Path, size: int) -> None:
+        """The upload is refused, and the server lives: the whole file is thrown away."""
+        path, trace, content = self.path(served), tmp_path / "trace", self.CONTENT[:size]
+        # The folder of the same bytes is durable already, so that the staged file is the first that is synced.
+        served.wire.put_file(f"{path}-before", content).ok()
+        with traced(served.server, trace, "-e", "trace=fsync", "-e", "inject=fsync:error=ENOSPC:when=1"):
+            served.wire.put_file(path, content).refused(507, REFUSALS[507])
+        self.assert_gone_and_welcome_again(served, path, trace)
+
+    def path(self, served: Served) -> str:
+        """A path of a new run."""
+        run_id = served.wire.post("runs/create", experiment_id="0").ok()["run"]["info"]["run_id"]
+        return f"0/{run_id}/artifacts/file"
+
+    def begun(self, served: Served, path: str, half: int) -> http.client.HTTPConnection:
+        """An upload of which this much was sent, and some of it has been staged."""
+        connection = http.client.HTTPConnection("127.0.0.1", served.server.port, timeout=60)
+        connection.putrequest("PUT", f"/api/2.0/mlflow-artifacts/artifacts/{path}")
+        connection.putheader("authorization", f"Bearer {served.server.token}")
+        connection.putheader("content-length", str(len(self.CONTENT)))
+        connection.endheaders()
+        connection.send(self.CONTENT[:half])
+        deadline = time.monotonic() + 30
+        while not any(file.stat().st_size for file in self.staged(served)):
+            assert time.monotonic() < deadline, "nothing is staged"
+            time.sleep(0.02)
+        return connection
+
+    def staged(self, served: Served) -> list[Path]:
+        """The staged files."""
+        return list((served.server.data / "staging").iterdir())
+
+    def assert_gone_and_welcome_again(self, served: Served, path: str, trace: Path) -> None:
+        """The fault met the staged file; nothing of the upload is left, and the same upload then works."""
+        assert [made for made in calls(trace) if "/staging/" in made.arguments and made.result == "-1"]
+        served.wire.get_file(path).missing()
+        assert served.leftovers() == []
+        served.wire.put_file(path, self.CONTENT).ok()
+        assert served.wire.get_file(path).body == self.CONTENT
+        served.assert_whole()
+        served.assert_bytes()
 
 
 class TestOrder:

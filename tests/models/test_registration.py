@@ -6,7 +6,7 @@ import json
 import pytest
 
 from modelkeep import artifacts, catalog, models, runs
-from modelkeep.artifacts import Blob
+from modelkeep.artifacts import Content
 from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.core.types import Actor, Caller
 from modelkeep.db import Tx
@@ -20,8 +20,8 @@ REMOTE = ["s3://b/a/", "gs://b//x", "https://host/a?x=y", "mlflow-artifacts://ho
 
 def upload(registry: Registry, uri: str, path: str, content: bytes) -> None:
     """Let a file stand in a run's or logged model's folder."""
-    blob = Blob(hashlib.sha256(content).hexdigest(), len(content))
-    registry.do(lambda tx: artifacts.put_file(tx, artifacts.folder_segments(uri, path), blob))
+    stored = Content(hashlib.sha256(content).hexdigest(), len(content), None)
+    registry.do(lambda tx: artifacts.put_file(tx, artifacts.folder_segments(uri, path), stored, epoch=0))
 
 
 def a_run(registry: Registry, *files: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from modelkeep import artifacts, runs
-from modelkeep.artifacts import Blob
+from modelkeep.artifacts import Content
 from modelkeep.bootstrap import open_database
 from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.core.events import Event
@@ -88,7 +88,7 @@ def test_a_logged_model_can_be_uploaded_to(registry: Registry):
     made = registry.make()
     assert made.artifact_uri == f"mlflow-artifacts:/0/models/{made.id}/artifacts"
     place = artifacts.folder_segments(made.artifact_uri, "MLmodel")
-    registry.do(artifacts.put_file, place, Blob("a" * 64, 1))
+    registry.do(artifacts.put_file, place, Content("a" * 64, 1, None), 0)
     assert registry.do(artifacts.find_file, place).sha256 == "a" * 64
 
 

@@ -194,5 +194,5 @@ def _version_row(thing: Thing) -> dict[str, Any]:
     for key in ("kind", "current_stage", "version_number"):
         del row[key]
     fixed = {"workspace": WORKSPACE, "origin": "stored", "download_uri": "u", "files": 1, "size": 1, "run_link": None}
-    gone = {"retired_at": 5 if thing.hidden else None, "retired_by": None, "status_message": None}
+    gone = {"retired_at": 5 if thing.hidden else None, "retired_by": None, "reclaimed_at": None, "status_message": None}
     return row | fixed | gone | {"model_id": model, "version": number}

@@ -68,11 +68,13 @@ class Place:
     def own_files(self) -> set[str]:
         """The files of the data folder, apart from blobs and uploads in progress."""
         names = (str(name.relative_to(self.server.data)) for name in self.server.data.rglob("*") if name.is_file())
-        return {name for name in names if not name.startswith(("sha256/", "staging/"))}
+        return {name for name in names if not name.startswith(("sha256/", "staging/", "parts/"))}
 
     def strays(self, since: int = 0) -> set[str]:
         """What the server asked the operating system for outside its own folders, from this length of the log on."""
         lines = set(self.watch_log.read_bytes()[since:].decode().splitlines())
+        # The scanner's process is started with nothing to read or write but its pipe to the server.
+        lines.discard("open\t'/dev/null'")
         return {line for line in lines if not OWN_NAMES.fullmatch(line) and not line.startswith(self._own_prefixes)}
 
     @property
