@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from faces.mlflow.wire import Answer
@@ -232,6 +233,8 @@ class TestOrder:
         info = wire.post("runs/create", experiment_id="0").ok()["run"]["info"]
         with traced(served.server, trace, "-e", self.WATCHED):
             wire.put_file(f"0/{info['run_id']}/artifacts/file", self.CONTENT).ok()
+            # The answer is here before its call is written down; by the next answer, that has been done.
+            httpx.get(f"{served.server.url}/health").raise_for_status()
         made = calls(trace)
         steps = [
             self.place(made, ("fsync",), "/staging/"),
