@@ -99,86 +99,82 @@ class UploadAborted(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaSet(Event):
+class WorkspaceEvent(Event):
+    """A fact about what a workspace may keep."""
+
+    workspace: str
+
+    @property
+    def resource(self) -> str:
+        """The workspace by its name."""
+        return f"workspace/{self.workspace}"
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaSet(WorkspaceEvent):
     """A workspace may keep at most so many bytes in the store."""
 
     kind: ClassVar[str] = "quota.set"
 
-    workspace: str
     size: int
-
-    @property
-    def resource(self) -> str:
-        """The workspace by its name."""
-        return f"workspace/{self.workspace}"
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaLifted(Event):
+class QuotaLifted(WorkspaceEvent):
     """A workspace may keep as much as the store takes."""
 
     kind: ClassVar[str] = "quota.lifted"
 
-    workspace: str
+
+@dataclass(frozen=True, slots=True)
+class BlobEvent(Event):
+    """A fact about the bytes of one blob."""
+
+    sha256: str
 
     @property
     def resource(self) -> str:
-        """The workspace by its name."""
-        return f"workspace/{self.workspace}"
+        """The blob."""
+        return f"blob/{self.sha256}"
 
 
 @dataclass(frozen=True, slots=True)
-class BlobDamaged(Event):
+class BlobDamaged(BlobEvent):
     """The store was found not to give back the bytes of a blob; it is not served from then on."""
 
     kind: ClassVar[str] = "blob.damaged"
 
-    sha256: str
-
-    @property
-    def resource(self) -> str:
-        """The blob."""
-        return f"blob/{self.sha256}"
-
 
 @dataclass(frozen=True, slots=True)
-class BlobHealed(Event):
+class BlobHealed(BlobEvent):
     """A damaged blob is right again: its bytes were uploaded once more, or were found to be right after all."""
 
     kind: ClassVar[str] = "blob.healed"
 
-    sha256: str
+
+@dataclass(frozen=True, slots=True)
+class PushEvent(Event):
+    """A fact about a push."""
+
+    push_id: str
 
     @property
     def resource(self) -> str:
-        """The blob."""
-        return f"blob/{self.sha256}"
+        """The push by its id."""
+        return f"push/{self.push_id}"
 
 
 @dataclass(frozen=True, slots=True)
-class PushOpened(Event):
+class PushOpened(PushEvent):
     """Somebody began to push a folder."""
 
     kind: ClassVar[str] = "push.opened"
 
-    push_id: str
-
-    @property
-    def resource(self) -> str:
-        """The push by its id."""
-        return f"push/{self.push_id}"
-
 
 @dataclass(frozen=True, slots=True)
-class PushClosed(Event):
+class PushClosed(PushEvent):
     """A push ended: its files were registered, or it was given up."""
 
     kind: ClassVar[str] = "push.closed"
 
-    push_id: str
     files: int
-
-    @property
-    def resource(self) -> str:
-        """The push by its id."""
-        return f"push/{self.push_id}"
