@@ -73,8 +73,9 @@ class Place:
     def strays(self, since: int = 0) -> set[str]:
         """What the server asked the operating system for outside its own folders, from this length of the log on."""
         lines = set(self.watch_log.read_bytes()[since:].decode().splitlines())
-        # The scanner's process is started with nothing to read or write but its pipe to the server.
-        lines.discard("open\t'/dev/null'")
+        # The scanner's process, which a new version is handed to in the background at any later moment, is started with
+        # nothing to read or write but its pipe to the server.
+        lines -= {"open\t'/dev/null'", f"subprocess.Popen\t'{sys.executable}'"}
         return {line for line in lines if not OWN_NAMES.fullmatch(line) and not line.startswith(self._own_prefixes)}
 
     @property
