@@ -94,6 +94,17 @@ def test_a_changed_parameter_undoes_its_batch(tracking: Tracking):
     assert tracking.show(run).metrics == []
 
 
+@pytest.mark.parametrize(
+    "value", ['"}],[{"', "back\\slash \\n", "line\nand\ttab", "\x01\x7f", "\u2028 é \U0001f600", "100% '{}'", ""]
+)
+def test_values_are_shown_as_they_were_logged(tracking: Tracking, value: str):
+    """No character of a tag's or parameter's value means anything on its way out of the database."""
+    run = tracking.run(name="n")
+    tracking.log(run, params=[Entry("p", value)], tags=[Entry("t", value)])
+    view = tracking.show(run)
+    assert (view.params, view.tags) == ([Pair("p", value)], [Pair("mlflow.runName", "n"), Pair("t", value)])
+
+
 def test_long_values_are_cut_before_they_are_compared(tracking: Tracking):
     """A parameter cut at 6000 characters may be logged again, and a tag is cut at 8000."""
     run = tracking.run()
@@ -276,7 +287,8 @@ def test_models_of_2x_clients_are_appended_to_a_tag(tracking: Tracking):
     told = {"run_id": run, "utc_time_created": "now", "flavors": {}, "signature": "long"}
     works = [lambda tx, n=n: runs.note_model(tx, run, json.dumps(told | {"artifact_path": f"m{n}"})) for n in range(6)]
     assert tracking.outcomes(works) == [None] * 6
-    noted = json.loads(dict(tracking.show(run).tags)["mlflow.log-model.history"])
+    tags = {tag.key: tag.value for tag in tracking.show(run).tags}
+    noted = json.loads(tags["mlflow.log-model.history"])
     assert sorted(entry["artifact_path"] for entry in noted) == [f"m{n}" for n in range(6)]
     assert not any("signature" in entry for entry in noted)
 

@@ -66,6 +66,32 @@ def _json_rows_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
     return f"coalesce(cast(json_agg(json_build_array({inner})) AS text), '[]')"
 
 
+class json_objects(FunctionElement[str]):  # noqa: N801
+    """Aggregate: its arguments, columns, of every row as JSON text, `[{"column": value, ...}, ...]`; `[]` for none.
+
+    Not for floats, of which SQLite's JSON keeps 15 digits.
+    """
+
+    inherit_cache = True
+    type = String()
+    name = "json_objects"
+
+
+def _named_members(element: Any, compiler: Any, kw: dict[str, Any]) -> str:
+    return ", ".join(f"'{column.name}', {compiler.process(column, **kw)}" for column in element.clauses)
+
+
+@compiles(json_objects, "sqlite")
+def _json_objects_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"json_group_array(json_object({_named_members(element, compiler, kw)}))"
+
+
+@compiles(json_objects, "postgresql")
+def _json_objects_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
+    members = _named_members(element, compiler, kw)
+    return f"coalesce(cast(json_agg(json_build_object({members})) AS text), '[]')"
+
+
 class _OneOf(ColumnElement[bool]):
     """`column IN (members of a JSON list bound as text)`: one statement text for lists of any length."""
 

@@ -68,7 +68,7 @@ def _corner(tx: Tx, text: str | None, schema: Schema) -> tuple[Corner, Expr | No
     scope, expr = prompt_scope(parse_filter(text, schema))
     here = {"workspace": tx.workspace}
     if scope is PromptScope.ALL:
-        return Corner(("workspace",), (), here), expr
+        return Corner(("workspace",), ("any_kind",), here), expr
     return Corner(("workspace",), ("kind",), here | {"kind": _KINDS[scope]}), expr
 
 

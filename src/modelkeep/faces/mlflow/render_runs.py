@@ -11,7 +11,7 @@ Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Entry(Message):
-    """A tag or a parameter."""
+    """A tag or a parameter in a request."""
 
     key: str | None = None
     value: str | None = None
@@ -26,7 +26,7 @@ class Experiment(Message):
     lifecycle_stage: str | None = None
     creation_time: int | None = None
     last_update_time: int | None = None
-    tags: list[Entry] | None = None
+    tags: list[Pair] | None = None
 
 
 class RunInfo(Message):
@@ -61,8 +61,8 @@ class RunData(Message):
     """What was logged to a run; the latest point of each metric."""
 
     metrics: list[Metric] | None = None
-    params: list[Entry] | None = None
-    tags: list[Entry] | None = None
+    params: list[Pair] | None = None
+    tags: list[Pair] | None = None
 
 
 class Dataset(Message):
@@ -79,7 +79,7 @@ class Dataset(Message):
 class DatasetInput(Message):
     """A dataset that a run read, and the tags of this use."""
 
-    tags: list[Entry] | None = None
+    tags: list[Pair] | None = None
     dataset: Dataset | None = None
 
 
@@ -127,7 +127,7 @@ def experiment_message(view: ExperimentView) -> Experiment:
         lifecycle_stage=view.lifecycle,
         creation_time=view.created_at,
         last_update_time=view.updated_at,
-        tags=_entries(view.tags),
+        tags=view.tags or None,
     )
 
 
@@ -153,16 +153,28 @@ def run_message(view: RunView) -> Run:
         info=info_message(view),
         data=RunData(
             metrics=[metric_message(point) for point in view.metrics] or None,
-            params=_entries(view.params),
-            tags=_entries(view.tags),
+            params=view.params or None,
+            tags=view.tags or None,
         ),
-        inputs=RunInputs(
-            dataset_inputs=[_dataset_input(dataset) for dataset in view.dataset_inputs] or None,
-            model_inputs=[ModelInput(model_id=model_id) for model_id in view.model_inputs] or None,
-        ),
-        outputs=RunOutputs(
-            model_outputs=[ModelOutput(model_id=made.model_id, step=made.step) for made in view.model_outputs] or None
-        ),
+        inputs=_inputs(view) if view.dataset_inputs or view.model_inputs else _NO_INPUTS,
+        outputs=_outputs(view) if view.model_outputs else _NO_OUTPUTS,
+    )
+
+
+_NO_INPUTS = RunInputs()
+_NO_OUTPUTS = RunOutputs()
+
+
+def _inputs(view: RunView) -> RunInputs:
+    return RunInputs(
+        dataset_inputs=[_dataset_input(dataset) for dataset in view.dataset_inputs] or None,
+        model_inputs=[ModelInput(model_id=model_id) for model_id in view.model_inputs] or None,
+    )
+
+
+def _outputs(view: RunView) -> RunOutputs:
+    return RunOutputs(
+        model_outputs=[ModelOutput(model_id=made.model_id, step=made.step) for made in view.model_outputs]
     )
 
 
@@ -180,10 +192,6 @@ def metric_message(point: MetricView, run_id: str | None = None) -> Metric:
     )
 
 
-def _entries(pairs: list[Pair]) -> list[Entry] | None:
-    return [Entry(key=pair.key, value=pair.value) for pair in pairs] or None
-
-
 def _dataset_input(view: DatasetView) -> DatasetInput:
     dataset = Dataset(
         name=view.name,
@@ -193,4 +201,4 @@ def _dataset_input(view: DatasetView) -> DatasetInput:
         schema=view.schema,
         profile=view.profile,
     )
-    return DatasetInput(tags=_entries(view.tags), dataset=dataset)
+    return DatasetInput(tags=view.tags or None, dataset=dataset)

@@ -4,20 +4,27 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
+
+import msgspec
 
 from modelkeep.artifacts import artifact_uri
 from modelkeep.db import Tx
 from modelkeep.runs import rules
-from modelkeep.runs.store import datasets, experiments, records, runs
+from modelkeep.runs.store import datasets, experiments, runs
 from modelkeep.runs.store import metrics as metric_store
 
 
-class Pair(NamedTuple):
+class Pair(msgspec.Struct, frozen=True):
     """A tag or a parameter."""
 
     key: str
     value: str
+
+
+_decode_pairs = msgspec.json.Decoder(list[Pair]).decode
+_key = attrgetter("key")
 
 
 class MetricView(NamedTuple):
@@ -65,8 +72,7 @@ class ExperimentView:
     tags: list[Pair] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(msgspec.Struct, frozen=True):
     """A run with everything logged to it. `metrics` are the latest points."""
 
     id: str
@@ -78,12 +84,12 @@ class RunView:
     end_time: int | None
     lifecycle: str
     artifact_uri: str
-    tags: list[Pair] = field(default_factory=list)
-    params: list[Pair] = field(default_factory=list)
-    metrics: list[MetricView] = field(default_factory=list)
-    dataset_inputs: list[DatasetView] = field(default_factory=list)
-    model_inputs: list[str] = field(default_factory=list)
-    model_outputs: list[OutputView] = field(default_factory=list)
+    tags: list[Pair] = []
+    params: list[Pair] = []
+    metrics: list[MetricView] = []
+    dataset_inputs: list[DatasetView] = []
+    model_inputs: list[str] = []
+    model_outputs: list[OutputView] = []
 
 
 def load_experiments(tx: Tx, ids: Sequence[int]) -> list[ExperimentView]:
@@ -140,42 +146,30 @@ def run_head(tx: Tx, run_id: str) -> Any | None:
 
 def load_runs(tx: Tx, ids: Sequence[str]) -> list[RunView]:
     """These runs, deleted ones too, in the order of the ids; ids that nothing has are left out."""
-    found = {row.id: row for row in runs.some_runs(tx, ids)}
+    found = {row[0]: row for row in runs.some_runs(tx, ids)}
     if not found:
         return []
     listed = json.dumps(list(found))
-    tags, params = _pairs(records.tags_of(tx, listed)), _pairs(records.params_of(tx, listed))
     metrics, inputs = _metrics(metric_store.latest_of(tx, listed)), _inputs(datasets.inputs_of(tx, listed))
     read, made = _models(datasets.models_of(tx, listed))
     return [
-        run_view(
-            found[one],
-            tags.get(one, []),
-            params.get(one, []),
-            metrics.get(one, []),
-            inputs.get(one, []),
-            read.get(one, []),
-            made.get(one, []),
-        )
+        _run_view(found[one], metrics.get(one, []), inputs.get(one, []), read.get(one, []), made.get(one, []))
         for one in ids
         if one in found
     ]
 
 
-def run_view(row: Any, *parts: Any) -> RunView:
-    """A run's row as it is shown, with what was logged to it in the order of RunView's fields."""
-    return RunView(
-        row.id,
-        row.experiment_id,
-        row.name,
-        row.user_id,
-        row.status,
-        row.start_time,
-        row.end_time,
-        row.lifecycle,
-        row.artifact_uri,
-        *parts,
-    )
+def _run_view(row: tuple[Any, ...], *parts: Any) -> RunView:
+    """A run's row as it is shown, with the rest of what was logged to it in the order of RunView's fields."""
+    *own, tags, params = row
+    return RunView(*(*own, _pairs_in(tags), _pairs_in(params), *parts))
+
+
+def _pairs_in(text: str) -> list[Pair]:
+    """Tags or parameters by key, out of a JSON aggregate."""
+    pairs = _decode_pairs(text)
+    pairs.sort(key=_key)
+    return pairs
 
 
 def _pairs(rows: Iterable[Any]) -> dict[Any, list[Pair]]:
@@ -201,8 +195,8 @@ def metric_view(row: Any) -> MetricView:
 
 def _metrics(rows: Iterable[Any]) -> dict[str, list[MetricView]]:
     grouped: dict[str, list[MetricView]] = defaultdict(list)
-    for run_id, *point in rows:
-        grouped[run_id].append(MetricView(*point))
+    for row in rows:
+        grouped[row[0]].append(MetricView._make(row[1:]))
     return grouped
 
 

@@ -7,11 +7,10 @@ from sqlalchemy import bindparam, select
 
 from modelkeep.db import Prepared, Tx
 from modelkeep.db.dialect import one_of_texts, unindexed, upsert
-from modelkeep.runs.tables import dataset_inputs, datasets, run_models, runs
+from modelkeep.runs.tables import dataset_inputs, datasets, run_models
 
 _DATASET_KEY = ["workspace", "experiment_id", "name", "digest"]
 _GIVEN = [column.name for column in datasets.c if column.name != "id"]
-_RUN_HERE = unindexed(runs.c.workspace) == bindparam("workspace")
 
 _INSERT_DATASET = Prepared(upsert(datasets, _DATASET_KEY, []).values({name: bindparam(name) for name in _GIVEN}))
 _DATASET_ID = Prepared(select(datasets.c.id).where(*(datasets.c[name] == bindparam(name) for name in _DATASET_KEY)))
@@ -32,8 +31,7 @@ _INPUTS = Prepared(
 )
 _MODELS = Prepared(
     select(run_models)
-    .join(runs, runs.c.id == run_models.c.run_id)
-    .where(one_of_texts(run_models.c.run_id, "run_ids"), _RUN_HERE)
+    .where(one_of_texts(run_models.c.run_id, "run_ids"))
     .order_by(run_models.c.run_id, run_models.c.direction, run_models.c.step, run_models.c.logged_model_id)
 )
 
@@ -63,5 +61,5 @@ def inputs_of(tx: Tx, run_ids: str) -> list[Any]:
 
 
 def models_of(tx: Tx, run_ids: str) -> list[Any]:
-    """Rows (run_id, direction, logged_model_id, step) of the runs in a JSON list."""
-    return tx.rows(_MODELS, workspace=tx.workspace, run_ids=run_ids)
+    """Rows (run_id, direction, logged_model_id, step) of the runs in a JSON list, all of them this workspace's."""
+    return tx.rows(_MODELS, run_ids=run_ids)

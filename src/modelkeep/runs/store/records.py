@@ -4,19 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, select
+from sqlalchemy import bindparam, delete, select
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import one_of_texts, unindexed, upsert
+from modelkeep.db.dialect import one_of_texts, upsert
 from modelkeep.runs.tables import params, tags
 
 Row = dict[str, Any]
-
-
-def _of_runs(table: Table) -> Any:
-    """Rows (run_id, key, value) of a table of parameters or tags."""
-    mine = (unindexed(table.c.workspace) == bindparam("workspace"), one_of_texts(table.c.run_id, "run_ids"))
-    return select(table.c.run_id, table.c.key, table.c.value).where(*mine).order_by(table.c.run_id, table.c.key)
 
 
 _INSERT_PARAM = Prepared(upsert(params, ["run_id", "key"], []))
@@ -38,8 +32,6 @@ _DELETE_TAG = Prepared(
         tags.c.workspace == bindparam("workspace"), tags.c.run_id == bindparam("run_id"), tags.c.key == bindparam("key")
     )
 )
-_PARAMS = Prepared(_of_runs(params))
-_TAGS = Prepared(_of_runs(tags))
 
 
 def _change(tx: Tx, statement: Prepared, rows: Sequence[Row]) -> int:
@@ -81,13 +73,3 @@ def tag(tx: Tx, run_id: str, key: str) -> str | None:
 def delete_tag(tx: Tx, run_id: str, key: str) -> bool:
     """Delete a tag; False if there was none."""
     return tx.run(_DELETE_TAG, workspace=tx.workspace, run_id=run_id, key=key) == 1
-
-
-def params_of(tx: Tx, run_ids: str) -> list[tuple[str, str, str]]:
-    """Rows (run_id, key, value) of the runs in a JSON list."""
-    return tx.tuples(_PARAMS, workspace=tx.workspace, run_ids=run_ids)
-
-
-def tags_of(tx: Tx, run_ids: str) -> list[tuple[str, str, str]]:
-    """Rows (run_id, key, value) of the runs in a JSON list."""
-    return tx.tuples(_TAGS, workspace=tx.workspace, run_ids=run_ids)

@@ -1,14 +1,15 @@
-"""SQL of runs themselves; what is logged to them is in `records` and `datasets`."""
+"""SQL of runs themselves; what is logged to them is written by `records`, `metrics` and `datasets`."""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Table, bindparam, insert, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import one_of_texts, unindexed
-from modelkeep.runs.tables import runs
+from modelkeep.db.dialect import json_objects, one_of_texts, unindexed
+from modelkeep.runs.tables import params, runs, tags
 
 _HERE = unindexed(runs.c.workspace) == bindparam("workspace")
 _THIS = (runs.c.id == bindparam("id"), _HERE)
@@ -17,7 +18,29 @@ _HEAD = select(runs).where(*_THIS)
 _ONE = Prepared(_HEAD)
 _ONE_SHARED = Prepared(_HEAD.with_for_update(read=True))
 _ONE_LOCKED = Prepared(_HEAD.with_for_update())
-_SOME = Prepared(select(runs).where(one_of_texts(runs.c.id, "ids"), _HERE))
+
+
+def _logged(table: Table) -> ColumnElement[str]:
+    """A run's rows of a table of parameters or tags as JSON."""
+    mine = select(json_objects(table.c.key, table.c.value)).where(table.c.run_id == runs.c.id)
+    return mine.correlate(runs).scalar_subquery().label(table.name)
+
+
+_SOME = Prepared(
+    select(
+        runs.c.id,
+        runs.c.experiment_id,
+        runs.c.name,
+        runs.c.user_id,
+        runs.c.status,
+        runs.c.start_time,
+        runs.c.end_time,
+        runs.c.lifecycle,
+        runs.c.artifact_uri,
+        _logged(tags),
+        _logged(params),
+    ).where(one_of_texts(runs.c.id, "ids"), _HERE)
+)
 _INSERT = Prepared(insert(runs))
 _UPDATE = Prepared(
     update(runs)
@@ -50,9 +73,11 @@ def locked_run(tx: Tx, run_id: str) -> Any | None:
     return tx.row(_ONE_LOCKED, workspace=tx.workspace, id=run_id)
 
 
-def some_runs(tx: Tx, run_ids: Sequence[str]) -> list[Any]:
-    """The rows of these runs, in no order."""
-    return tx.rows(_SOME, workspace=tx.workspace, ids=json.dumps(run_ids))
+def some_runs(tx: Tx, run_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """These runs in no order: id, experiment_id, name, user_id, status, times, lifecycle, artifact_uri, and as JSON
+    their tags and parameters.
+    """
+    return tx.tuples(_SOME, workspace=tx.workspace, ids=json.dumps(run_ids))
 
 
 def insert_run(tx: Tx, values: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Select, bindparam, func, literal_column, select, tuple_
+from sqlalchemy import Select, bindparam, case, func, literal_column, select, tuple_
 from sqlalchemy.sql.elements import ColumnElement
 
 from modelkeep.db.dialect import integer
@@ -29,6 +29,11 @@ class Costs(Struct, frozen=True):
 
 COSTS = Costs()
 
+# The ids below this text are one in so many of all hexadecimal ones. More than twice their share is no chance.
+_SAMPLE_END = "'1'"
+_SAMPLE = 16
+_MORE_THAN_ITS_SHARE = 2
+
 
 def has_origin(target: Target, shape: Shape) -> bool:
     """True where an index finds the rows that a condition may hold for."""
@@ -43,12 +48,30 @@ def has_origin(target: Target, shape: Shape) -> bool:
 
 
 def count_of(target: Target, scope: tuple[str, ...], term: Term, costs: Costs) -> ColumnElement[int]:
-    """How many candidates a condition has; it counts to one above the most that are worth it."""
-    most = most_candidates(target, term, costs) + 1
+    """How many candidates a condition has; it counts to one above the most that are worth it.
+
+    Where ids are scattered, a sample that is too large for that many candidates stands for one above.
+    """
+    most = most_candidates(target, term, costs)
+    found = _candidates(target, scope, term, whole=False)
+    number = _up_to(found, most + 1)
+    if not _can_sample(target, term):
+        return number
+    in_sample = most * _MORE_THAN_ITS_SHARE // _SAMPLE
+    sample = _up_to(found.where(found.selected_columns[0] < literal_column(_SAMPLE_END)), in_sample + 1)
+    return case((sample > literal_column(str(in_sample)), literal_column(str(most + 1), integer())), else_=number)
+
+
+def _up_to(found: Select[Any], most: int) -> ColumnElement[int]:
     one: ColumnElement[int] = literal_column("1", integer())
-    found = _candidates(target, scope, term, whole=False).with_only_columns(one.label("one"))
-    some = found.limit(literal_column(str(most))).subquery()
+    some = found.with_only_columns(one.label("one")).limit(literal_column(str(most))).subquery()
     return select(func.count()).select_from(some).scalar_subquery()
+
+
+def _can_sample(target: Target, term: Term) -> bool:
+    """True where an index has the rows of one value in the order of scattered ids."""
+    side = target.sides.get(term.place)
+    return side is not None and side.scattered and term.named and term.operator == "="
 
 
 def most_candidates(target: Target, term: Term, costs: Costs) -> int:

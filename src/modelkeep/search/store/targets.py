@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, field
-from sqlalchemy import Table, bindparam, cast, exists, select
+from sqlalchemy import Table, bindparam, cast, exists, select, true
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import FromClause
 
@@ -32,6 +32,7 @@ class Side(Struct, frozen=True, eq=False):
 
     `scope` says by which of the search's bounds its index of values begins, none where there is no such index; `newest`
     are the columns by which one of several points of a metric is the latest (greatest first, `-` for the least).
+    `scattered`: the ids in the first link were drawn at random, so that a stretch of them is a fair sample of all.
     """
 
     rows: FromClause
@@ -41,6 +42,7 @@ class Side(Struct, frozen=True, eq=False):
     scope: tuple[str, ...] = ()
     numbers: bool = False
     newest: tuple[str, ...] = ()
+    scattered: bool = False
 
 
 class Target(Struct, frozen=True, eq=False):
@@ -110,8 +112,8 @@ RUNS = Target(
         "end_time": runs.c.end_time,
     },
     sides={
-        "tag": Side(tags, _run, scope=_in_experiment),
-        "param": Side(params, _run, scope=_in_experiment),
+        "tag": Side(tags, _run, scope=_in_experiment, scattered=True),
+        "param": Side(params, _run, scope=_in_experiment, scattered=True),
         "metric": Side(latest_metrics, _run, scope=_in_experiment, numbers=True),
         "dataset.name": Side(_uses, _run, "name", "", _in_experiment),
         "dataset.digest": Side(_uses, _run, "digest", ""),
@@ -189,7 +191,7 @@ MODELS = Target(
     leads=frozenset({"name", "last_updated_timestamp"}),
     found_by=frozenset({"name"}),
     alive=(models.c.retired_at.is_(None),),
-    bounds={"kind": models.c.kind == bindparam("kind")},
+    bounds={"kind": models.c.kind == bindparam("kind"), "any_kind": true()},
 )
 
 VERSIONS = Target(
@@ -216,8 +218,11 @@ VERSIONS = Target(
     scope=("workspace",),
     leads=frozenset({"last_updated_timestamp", "name"}),
     found_by=frozenset({"name", "run_id", "digest"}),
-    alive=(versions.c.retired_at.is_(None), exists().where(_live_model)),
-    bounds={"kind": exists().where(_live_model, models.c.kind == bindparam("kind"))},
+    alive=(versions.c.retired_at.is_(None),),
+    bounds={
+        "kind": exists().where(_live_model, models.c.kind == bindparam("kind")),
+        "any_kind": exists().where(_live_model),
+    },
 )
 
 TARGETS: Mapping[str, Target] = {
