@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,10 @@ class NoAnswerError(Exception):
 
 @dataclass
 class Peer:
-    """One side of the comparison; its server starts, on seeded data, when a case first asks for it."""
+    """One side of the comparison; its server starts, on seeded data, when a case first asks for it.
+
+    `besides` is what a group of cases started for this side alone; it ends with the server.
+    """
 
     name: str
     launch: Launcher
@@ -34,6 +38,9 @@ class Peer:
     seconds: float
     journal: str
     artifact_roots: dict[str, str] = field(default_factory=dict)
+    is_seeded: bool = True
+    client_environment: dict[str, str] = field(default_factory=dict)
+    besides: ExitStack = field(default_factory=ExitStack)
     _server: Server | None = None
     _failure: Exception | None = None
 
@@ -52,6 +59,8 @@ class Peer:
 
     def _seeded(self) -> Server:
         data = self.folder / "seeded"
+        if not self.is_seeded:
+            return self.launch(data)
         if self.name == "mlflow":
             data.mkdir(parents=True)
             shutil.copyfile(seed.seeded_mlflow(self.shape), mlflow_database(data))
@@ -95,7 +104,8 @@ class Peer:
             self._server = self.launch(self.folder / "seeded")
 
     def close(self) -> None:
-        """Stop the server if it runs."""
+        """Stop the server if it runs, and all that runs besides."""
+        self.besides.close()
         if self._server is not None:
             self._server.stop()
 

@@ -35,7 +35,11 @@ def rss_mb(processes: list[psutil.Process]) -> float:
 
 def pss_mb(root: int) -> float:
     """Resident memory of the tree with every shared page divided among those who share it."""
-    return sum(_memory(process, full=True) for process in tree(root)) / MB
+    return _pss(tree(root))
+
+
+def _pss(processes: list[psutil.Process]) -> float:
+    return sum(_memory(process, full=True) for process in processes) / MB
 
 
 def _memory(process: psutil.Process, *, full: bool) -> int:
@@ -50,21 +54,21 @@ class Usage:
     """What a tree used while it was watched."""
 
     cpu_seconds: float = 0.0
-    rss_before: float = 0.0
-    rss_peak: float = 0.0
+    pss_before: float = 0.0
+    pss_peak: float = 0.0
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @property
     def growth_mb(self) -> float:
         """How far memory rose above where it stood before."""
-        return max(0.0, self.rss_peak - self.rss_before)
+        return max(0.0, self.pss_peak - self.pss_before)
 
 
 @contextmanager
 def watched(root: int) -> Iterator[Usage]:
-    """Watch a tree's CPU and its memory peak (sampled) until the block ends."""
+    """Watch a tree's CPU and its memory peak (PSS, sampled) until the block ends."""
     processes = tree(root)
-    usage = Usage(rss_before=rss_mb(processes))
+    usage = Usage(pss_before=_pss(processes))
     sampler = threading.Thread(target=_sample, args=(processes, usage), daemon=True)
     before = cpu_seconds(root)
     sampler.start()
@@ -78,6 +82,6 @@ def watched(root: int) -> Iterator[Usage]:
 
 def _sample(processes: list[psutil.Process], usage: Usage) -> None:
     while True:
-        usage.rss_peak = max(usage.rss_peak, rss_mb(processes))
+        usage.pss_peak = max(usage.pss_peak, _pss(processes))
         if usage._stop.wait(SAMPLE_SECONDS):
             return

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +88,17 @@ def mlflow_database(data: Path) -> Path:
     return data / "mlflow.db"
 
 
-def start_modelkeep(data: Path, *, auth: str = "none") -> Server:
-    """`modelkeep serve` as it comes; with auth `token` every call carries the token it prints. Raises StartError."""
+def start_modelkeep(
+    data: Path, *, auth: str = "none", artifacts: str = "", environment: Mapping[str, str] | None = None
+) -> Server:
+    """`modelkeep serve` as it comes; with auth `token` every call carries the token it prints. Raises StartError.
+
+    `artifacts` is where it keeps files, if not below `data`; `environment` holds the keys for that.
+    """
     port = free_port()
     command = [binary("modelkeep"), "serve", "--port", str(port), "--data", str(data / "modelkeep"), "--auth", auth]
-    return _start("modelkeep", command, data, port, {}, wants_token=auth == "token")
+    command += ["--artifacts", artifacts] if artifacts else []
+    return _start("modelkeep", command, data, port, dict(environment or {}), wants_token=auth == "token")
 
 
 def _start(

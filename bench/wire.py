@@ -42,6 +42,11 @@ def get_file(server: Server, path: str) -> bytes:
     return request(server, "GET", ARTIFACTS + quote(path))
 
 
+def delete_file(server: Server, path: str) -> None:
+    """Remove a file through the artifact proxy. Raises CallError unless the answer is 200."""
+    _answered(server, "DELETE", ARTIFACTS + quote(path), None)
+
+
 def request(
     server: Server, method: str, target: str, content: bytes = b"", content_type: str = "application/json"
 ) -> bytes:

@@ -14,19 +14,22 @@ SIZE = 100_000
 EXPERIMENT = "bench-files"
 
 
-def _put(peer: Peer) -> Figures:
+def put(peer: Peer) -> Figures:
+    """Files that the server has not, sent."""
     root = peer.artifact_roots[EXPERIMENT]
     # The running number makes each file's content its own.
     content = str(wire.SEQUENCE).encode() + os.urandom(SIZE - len(str(wire.SEQUENCE)))
     return _measure(peer, wire.put_file(peer.server, f"{root}/{wire.SEQUENCE}.bin", content))
 
 
-def _get(peer: Peer) -> Figures:
+def get(peer: Peer) -> Figures:
+    """The same files, fetched."""
     root = peer.artifact_roots[EXPERIMENT]
     return _measure(peer, wire.get_file(peer.server, f"{root}/{wire.SEQUENCE}.bin"))
 
 
-def _prepare(peer: Peer) -> None:
+def prepare(peer: Peer) -> None:
+    """A run for the files."""
     _, peer.artifact_roots[EXPERIMENT] = registry.create_run(peer.server, EXPERIMENT)
 
 
@@ -51,8 +54,8 @@ GROUP = Group(
     "files",
     "200 files of 100 kB, 8 clients",
     (
-        Case("PUT", _put, (times_better("files/s", 5),)),
-        Case("GET", _get, (times_better("files/s", 5),)),
+        Case("PUT", put, (times_better("files/s", 5),)),
+        Case("GET", get, (times_better("files/s", 5),)),
     ),
-    _prepare,
+    prepare,
 )

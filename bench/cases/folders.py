@@ -18,6 +18,7 @@ from pathlib import Path
 from bench.case import Case, Figures, Group, Peer, at_most, times_better
 from bench.load import ROOT
 from bench.processes import MB
+from bench.report import OURS
 from bench.servers import binary
 
 GIB = 1024**3
@@ -32,7 +33,7 @@ def _folders(peer: Peer) -> Path:
     return peer.folder / "folders"
 
 
-def _prepare(peer: Peer) -> None:
+def prepare(peer: Peer) -> None:
     """One folder of one big file, one of many small ones; their versions are what is fetched later."""
     big, small = _folders(peer) / BIG_NAME, _folders(peer) / SMALL_NAME
     for folder in (big, small):
@@ -48,33 +49,48 @@ def _write(file: Path, size: int) -> None:
             opened.write(os.urandom(min(BLOCK, size - start)))
 
 
-def _push(name: str, peer: Peer) -> Figures:
-    folder = _folders(peer) / name
+def push(name: str, peer: Peer) -> Figures:
+    """Our command on our server, the stock client on the baseline."""
+    if peer.name != OURS:
+        return stock_push(name, peer)
+    return _pushed(name, peer, lambda: _command(peer, "push", _folders(peer) / name, "--model", name, "--create"))
 
+
+def stock_push(name: str, peer: Peer) -> Figures:
+    """The stock client on either."""
+    return _pushed(name, peer, lambda: _stock(peer, "push", _folders(peer) / name, name))
+
+
+def _pushed(name: str, peer: Peer, send: Callable[[], float]) -> Figures:
     def once(number: int) -> float:
-        for file in folder.iterdir():
+        for file in (_folders(peer) / name).iterdir():
             with file.open("r+b") as opened:
                 opened.write(b"%08d" % number)  # bytes that the server has not
-        if peer.name == "modelkeep":
-            return _command(peer, "push", folder, "--model", name, "--create")
-        return _stock(peer, "push", folder, name)
+        return send()
 
     return _figures(peer, name, once)
 
 
-def _pull(name: str, peer: Peer) -> Figures:
+def pull(name: str, peer: Peer) -> Figures:
+    """Our command, without anything in its cache, on our server, the stock client on the baseline."""
+    if peer.name != OURS:
+        return stock_pull(name, peer)
+
     def once(_number: int) -> float:
-        if peer.name == "modelkeep":
-            shutil.rmtree(_folders(peer) / "cache", ignore_errors=True)
-            return _command(peer, "pull", f"models:/{name}/latest", _new(peer))
-        return _stock(peer, "pull", _new(peer), name)
+        shutil.rmtree(_folders(peer) / "cache", ignore_errors=True)
+        return _command(peer, "pull", f"models:/{name}/latest", _new(peer))
 
     return _figures(peer, name, once)
+
+
+def stock_pull(name: str, peer: Peer) -> Figures:
+    """The stock client on either."""
+    return _figures(peer, name, lambda _: _stock(peer, "pull", _new(peer), name))
 
 
 def _cached(peer: Peer) -> Figures:
     """The second pull of a version: only ours keeps a cache."""
-    if peer.name != "modelkeep":
+    if peer.name != OURS:
         return {}
     _command(peer, "pull", f"models:/{SMALL_NAME}/latest", _new(peer))
     times = [_command(peer, "pull", f"models:/{SMALL_NAME}/latest", _new(peer)) for _ in range(REPEATS * 3)]
@@ -83,7 +99,7 @@ def _cached(peer: Peer) -> Figures:
 
 def _archive(peer: Peer) -> Figures:
     """A version as one stream: only ours has it."""
-    if peer.name != "modelkeep":
+    if peer.name != OURS:
         return {}
 
     def once(_number: int) -> float:
@@ -127,7 +143,7 @@ def _new(peer: Peer) -> Path:
 def _environment(peer: Peer) -> dict[str, str]:
     own = {"MLFLOW_TRACKING_URI": peer.server.url, "MODELKEEP_CACHE": str(_folders(peer) / "cache")}
     token = {"MLFLOW_TRACKING_TOKEN": peer.server.token} if peer.server.token else {}
-    return os.environ | own | token | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    return os.environ | own | token | {"MLFLOW_DISABLE_TELEMETRY": "true"} | peer.client_environment
 
 
 def _command(peer: Peer, *arguments: str | Path) -> float:
@@ -154,12 +170,12 @@ GROUP = Group(
     "folders",
     "Folders: push and pull beside the stock client",
     (
-        Case("push, one big file", partial(_push, BIG_NAME), (times_better("MB/s", 1.8),)),
-        Case("pull, one big file", partial(_pull, BIG_NAME), (times_better("MB/s", 1.8),)),
-        Case("push, 200 of 100 kB", partial(_push, SMALL_NAME), (times_better("files/s", 5),)),
-        Case("pull, 200 of 100 kB", partial(_pull, SMALL_NAME), (times_better("files/s", 5),)),
+        Case("push, one big file", partial(push, BIG_NAME), (times_better("MB/s", 1.8),)),
+        Case("pull, one big file", partial(pull, BIG_NAME), (times_better("MB/s", 1.8),)),
+        Case("push, 200 of 100 kB", partial(push, SMALL_NAME), (times_better("files/s", 5),)),
+        Case("pull, 200 of 100 kB", partial(pull, SMALL_NAME), (times_better("files/s", 5),)),
         Case("pull, 200 of 100 kB, cached", _cached, (at_most("whole ms", 100),)),
         Case("archive, one big file", _archive),
     ),
-    _prepare,
+    prepare,
 )

@@ -4,11 +4,13 @@ Each speed stands beside what the machine could do at most, measured right befor
 """
 
 import os
+import shutil
 import socket
 import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from bench import limits, wire
@@ -16,6 +18,7 @@ from bench.case import Case, Figures, Group, Peer, at_least, at_most, times_bett
 from bench.cases import registry
 from bench.load import content_length
 from bench.processes import MB, watched
+from bench.report import OURS
 from bench.servers import HOST, Server
 
 GIB = 1024**3
@@ -28,6 +31,7 @@ GROWTH = "memory growth MB"
 FLAT_MB = 64
 EXPERIMENT = "bench-transfer"
 PARALLEL = 20
+SPARE = 2 * GIB
 PUT_SHARE, GET_SHARE = "of sha256 or disk", "of loopback or disk"
 
 
@@ -35,46 +39,50 @@ def _size(peer: Peer) -> int:
     return max(LEAST_BYTES, int(GIB * min(1.0, peer.shape.scale)) // BLOCK * BLOCK)
 
 
-def _prepare(peer: Peer) -> None:
+def prepare(peer: Peer) -> None:
+    """A run for the files, and the file that is sent."""
     _, peer.artifact_roots[EXPERIMENT] = registry.create_run(peer.server, EXPERIMENT)
-    with _local_file(peer).open("wb") as file:
+    with local_file(peer).open("wb") as file:
         for _ in range(_size(peer) // BLOCK):
             file.write(os.urandom(BLOCK))
 
 
-def _local_file(peer: Peer) -> Path:
+def local_file(peer: Peer) -> Path:
+    """The file that is sent."""
     peer.folder.mkdir(parents=True, exist_ok=True)
     return peer.folder / "big.bin"
 
 
-def _put(peer: Peer) -> Figures:
+def put_big(peer: Peer) -> Figures:
+    """The file sent, as often as it is measured."""
     root = peer.artifact_roots[EXPERIMENT]
+    return _measure(peer, lambda index: _upload(peer.server, f"{root}/big-{index}.bin", local_file(peer), index))
 
-    def transfer(index: int) -> int:
-        return _upload(peer.server, f"{root}/big-{index}.bin", _local_file(peer), index)
 
-    local, copy = _local_file(peer), peer.folder / "copy.bin"
-    return _beside(
-        lambda: _measure(peer, transfer),
+def get_big(peer: Peer) -> Figures:
+    """The files that were sent, fetched."""
+    root = peer.artifact_roots[EXPERIMENT]
+    return _measure(peer, lambda index: _download(peer.server, f"{root}/big-{index}.bin"))
+
+
+def _put(peer: Peer) -> Figures:
+    local, copy = local_file(peer), peer.folder / "copy.bin"
+    return beside(
+        lambda: put_big(peer),
         {"sha256 MB/s": limits.sha256, "cp + fsync MB/s": lambda: limits.disk_write(local, copy)},
         PUT_SHARE,
     )
 
 
 def _get(peer: Peer) -> Figures:
-    root = peer.artifact_roots[EXPERIMENT]
-
-    def transfer(index: int) -> int:
-        return _download(peer.server, f"{root}/big-{index}.bin")
-
-    return _beside(
-        lambda: _measure(peer, transfer),
-        {"loopback MB/s": limits.loopback, "disk read MB/s": lambda: limits.disk_read(_local_file(peer))},
+    return beside(
+        lambda: get_big(peer),
+        {"loopback MB/s": limits.loopback, "disk read MB/s": lambda: limits.disk_read(local_file(peer))},
         GET_SHARE,
     )
 
 
-def _beside(measure: Callable[[], Figures], bounds: dict[str, Callable[[], float]], share: str) -> Figures:
+def beside(measure: Callable[[], Figures], bounds: dict[str, Callable[[], float]], share: str) -> Figures:
     """The figures, the machine's bounds from just before and just after, and the share of the slower bound."""
     before = {name: bound() for name, bound in bounds.items()}
     figures = measure()
@@ -83,19 +91,48 @@ def _beside(measure: Callable[[], Figures], bounds: dict[str, Callable[[], float
 
 
 def _put_many(peer: Peer) -> Figures:
-    return _all_at_once(peer, lambda path, number: _upload_made(peer.server, path, number, _size(peer)))
+    """Twenty uploads at once. Their files are removed at once too: there is room for one server's at a time."""
+    _check_room(peer, PARALLEL * _size(peer))
+    try:
+        return _put_all(peer)
+    finally:
+        _remove_many(peer)
+
+
+def _put_all(peer: Peer) -> Figures:
+    root = peer.artifact_roots[EXPERIMENT]
+    return _all_at_once(
+        peer, lambda number: _upload_made(peer.server, f"{root}/many-{number}.bin", number, _size(peer))
+    )
 
 
 def _get_many(peer: Peer) -> Figures:
-    return _all_at_once(peer, lambda path, _: _download(peer.server, path))
-
-
-def _all_at_once(peer: Peer, transfer: Callable[[str, int], int]) -> Figures:
+    """Twenty downloads at once, of the files that the uploads one by one left."""
     root = peer.artifact_roots[EXPERIMENT]
+    return _all_at_once(peer, lambda number: _download(peer.server, f"{root}/big-{number % REPEATS}.bin"))
+
+
+def _check_room(peer: Peer, size: int) -> None:
+    free = shutil.disk_usage(peer.folder).free
+    if free < size + SPARE:
+        raise RuntimeError(f"{size + SPARE >> 30} GiB are needed and {free >> 30} are free; see MODELKEEP_BENCH_CACHE")
+
+
+def _remove_many(peer: Peer) -> None:
+    root = peer.artifact_roots[EXPERIMENT]
+    for number in range(PARALLEL):
+        with suppress(wire.CallError):  # one that did not come through
+            wire.delete_file(peer.server, f"{root}/many-{number}.bin")
+    cursor: str | None = "" if peer.name == OURS else None
+    while cursor is not None:
+        asked = {"apply": True, "trash_days": 0, "cursor": cursor}
+        cursor = wire.native(peer.server, "POST", "gc", asked).get("next_cursor")
+
+
+def _all_at_once(peer: Peer, transfer: Callable[[int], int]) -> Figures:
     with ThreadPoolExecutor(PARALLEL) as threads, watched(peer.server.pid) as usage:
         began = time.perf_counter()
-        paths = [f"{root}/many-{number}.bin" for number in range(PARALLEL)]
-        sizes = list(threads.map(transfer, paths, range(PARALLEL)))
+        sizes = list(threads.map(transfer, range(PARALLEL)))
         elapsed = time.perf_counter() - began
     if sizes != [_size(peer)] * PARALLEL:
         raise RuntimeError(f"{sizes} bytes came through of {_size(peer)} each")
@@ -184,5 +221,5 @@ GROUP = Group(
         Case(f"PUT x {PARALLEL}", _put_many, (at_most(GROWTH, FLAT_MB),)),
         Case(f"GET x {PARALLEL}", _get_many, (at_most(GROWTH, FLAT_MB),)),
     ),
-    _prepare,
+    prepare,
 )
