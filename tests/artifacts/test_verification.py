@@ -19,7 +19,7 @@ from modelkeep.artifacts import (
     WrongBlob,
 )
 from modelkeep.artifacts.events import BlobDamaged, BlobHealed
-from modelkeep.artifacts.integrity import rehashing, verification
+from modelkeep.artifacts.integrity import hashing, rehashing, verification
 from modelkeep.core.errors import Unavailable
 from modelkeep.core.types import Caller
 from modelkeep.db import Prepared, Tx
@@ -301,3 +301,72 @@ def test_every_chunk_needs_its_digest() -> None:
         assert rehashing.has_sound_chunks(size, artifacts.Chunks(MIB, bytes(32 * count)))
         assert not rehashing.has_sound_chunks(size, artifacts.Chunks(MIB, bytes(32 * count - 32)))
         assert not rehashing.has_sound_chunks(size, artifacts.Chunks(MIB, bytes(32 * count + 1)))
+
+
+def turns(storing: Storing, *, deep: bool) -> list[Verified]:
+    """Every call's own answer, from the first to the last."""
+    answers: list[Verified] = []
+    place: Place | None = Place()
+    while place is not None:
+        answers.append(artifacts.verify_blobs(storing.database, ALICE, storing.blobs, EVERYTHING, place, deep=deep))
+        place = answers[-1].following
+    return answers
+
+
+def without_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call hashes but one MiB of a blob, as if it were huge."""
+    monkeypatch.setattr(hashing, "_SECONDS", -1.0)
+    monkeypatch.setattr(rehashing, "_QUICKLY_HASHED", 0)
+    monkeypatch.setattr(verification, "_SECONDS", 60.0)
+
+
+def test_a_huge_blob_is_hashed_in_turns(quick: Storing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deep verification goes on where the last call stopped: many calls, every byte counted once, all right."""
+    without_patience(monkeypatch)
+    stored = [quick.upload(str(n), os.urandom(n * MIB + n)) for n in range(4)]
+    answers = turns(quick, deep=True)
+    assert len(answers) == 1 + 1 + 2 + 3
+    assert all(answer.size <= 2 * MIB + 1 for answer in answers[1:])
+    assert sum(answer.checked for answer in answers) == 4
+    assert sum(answer.size for answer in answers) == sum(one.size for one in stored)
+    assert [wrong for answer in answers for wrong in answer.wrong] == []
+    assert all(verified_at(quick, one) for one in stored)
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["chunks", "deep"])
+def test_a_huge_wrong_blob_is_identified_in_turns(
+    quick: Storing, monkeypatch: pytest.MonkeyPatch, *, deep: bool
+) -> None:
+    """What a wrong blob is instead is found out over several calls too, told once, and counted once."""
+    without_patience(monkeypatch)
+    first, other = quick.upload("first", LARGE), quick.upload("other", LARGE[::-1])
+    overwrite(quick, first, LARGE[::-1])
+    answers = turns(quick, deep=deep)
+    assert len(answers) > 3
+    (wrong,) = [wrong for answer in answers for wrong in answer.wrong]
+    assert (wrong.sha256, wrong.problem, wrong.found) == (first.sha256, Problem.SWAPPED, other.sha256)
+    assert sum(answer.checked for answer in answers) == 2
+    assert sum(answer.size for answer in answers) == 2 * len(LARGE)
+
+
+def test_another_process_begins_anew_and_comes_to_the_end(quick: Storing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody remembers how far a blob was hashed, the calls start over, count no byte twice, and still end."""
+    without_patience(monkeypatch)
+    content = quick.upload("large", LARGE)
+    page = artifacts.verify_blobs(quick.database, ALICE, quick.blobs, EVERYTHING, Place(), deep=True)
+    monkeypatch.setattr(hashing, "_BEGUN", hashing._Begun())
+    total, place = page.size, page.following
+    while place is not None:
+        page = artifacts.verify_blobs(quick.database, ALICE, quick.blobs, EVERYTHING, place, deep=True)
+        total, place = total + page.size, page.following
+    assert (total, page.checked, page.wrong) == (content.size, 1, [])
+
+
+def test_a_new_verification_trusts_no_old_one(quick: Storing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that were put right since somebody broke off a verification are found right by the next one."""
+    without_patience(monkeypatch)
+    content = quick.upload("large", LARGE)
+    flip(quick.place(content), 0)
+    assert artifacts.verify_blobs(quick.database, ALICE, quick.blobs, EVERYTHING, Place(), deep=True).following
+    overwrite(quick, content, LARGE)
+    assert [wrong for answer in turns(quick, deep=True) for wrong in answer.wrong] == []

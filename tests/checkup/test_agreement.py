@@ -135,6 +135,7 @@ def statuses(storing: Storing) -> dict[str, Status]:
     """The worst that is said of each part."""
     urls = "sqlite:///" + str(storing.folder / "absent.db"), f"file://{storing.folder}"
     lines = checkup.look_at_parts(storing.database, ALICE, storing.blobs, *urls)
+    lines += checkup.look_at_left_overs(storing.database, storing.blobs)
     order = list(Status)
     worst: dict[str, Status] = {}
     for line in lines:

@@ -189,3 +189,34 @@ def test_the_quota_of_one_workspace_does_not_limit_another(keeper: Keeper) -> No
     keeper.do(artifacts.set_quota, "default", 1)
     other.upload(f"{other.folder(other.run())}/file", b"x" * KB)
     assert usage(other).stored == Amount(1, KB)
+
+
+def test_what_can_be_reclaimed_is_what_the_candidates_hold(keeper: Keeper) -> None:
+    """Whatever rules, holds, placements, ages and retirements meet: the sum is that of what gc would list."""
+    held, ruled = "held", "ruled"
+    for index, name in enumerate(("plain", ruled, held)):
+        keeper.model(name)
+        for size in range(1, 6):
+            keeper.version(b"%d" % index * size * KB, name)
+    keeper.do(retention.hold_version, held, 1, "evidence")
+    keeper.move(1, "Production", ruled)
+    keeper.do(models.retire_version, "plain", 4)
+    keeper.days_pass(40)
+    keeper.version(b"young" * KB, "plain")
+    keeper.do(models.retire_version, held, 5)
+    sums = [reclaimable(keeper)]
+    for last, days in ((2, None), (None, 10), (None, 50), (1, 10), (3, 50)):
+        keeper.do(retention.set_workspace_rule, "default", retention.Rule(last, days))
+        sums.append(reclaimable(keeper))
+    keeper.do(retention.set_model_rule, ruled, retention.Rule(keep_last=1))
+    sums.append(reclaimable(keeper))
+    keeper.do(retention.delete_workspace_rule, "default")
+    sums.append(reclaimable(keeper))
+    assert len(set(sums)) >= 5
+
+
+def reclaimable(keeper: Keeper) -> int:
+    """The bytes that may go, as usage tells them; they are those of the candidates."""
+    told = keeper.see(retention.reclaimable_size)
+    assert told == sum(one.size for one in keeper.see(retention.version_candidates, retention.Terms(), ("", 0), 1000))
+    return told

@@ -50,8 +50,6 @@ def look_at_parts(
     """Everything that is quickly said. Ends with sending a probe to the workers. Raises Unavailable."""
     lines = [_database(database, caller), _schema(database_url), _clock(database, caller)]
     lines += [_store(blobs), *_space(database_url, artifacts_url)]
-    if lines[3].status is not Status.BAD:
-        lines += [_staging(database, blobs), _uploads(blobs)]
     lines += [_damage(database, caller), _deletions(database, caller), *_jobs(database, caller)]
     database.write_now(caller, send_probe)
     return lines
@@ -133,6 +131,11 @@ def _space(database_url: str, artifacts_url: str) -> Iterator[Line]:
             yield Line("space", Status.OK, text)
 
 
+def look_at_left_overs(database: Database, blobs: BlobStore) -> list[Line]:
+    """What uploads that broke off left in the store. In a large bucket that takes its time."""
+    return [_staging(database, blobs), _uploads(blobs)]
+
+
 def _staging(database: Database, blobs: BlobStore) -> Line:
     try:
         left = blobs.left_over(_LEFT_OVER_S, known_uploads(database))
@@ -142,7 +145,7 @@ def _staging(database: Database, blobs: BlobStore) -> Line:
         return Line(
             "staging",
             Status.WARN,
-            f"{left} pieces of uploads that broke off days ago",
+            f"pieces of uploads that broke off days ago: {left}",
             "The worker's hourly chore `sweep_staging` removes them; is it alive?",
         )
     return Line("staging", Status.OK, "nothing is left of uploads that broke off")
@@ -157,7 +160,7 @@ def _uploads(blobs: BlobStore) -> Line:
         return Line(
             "uploads",
             Status.WARN,
-            f"{old} uploads in parts rest for two weeks",
+            f"uploads in parts that have rested for two weeks: {old}",
             "The worker removes them; is it alive?",
         )
     return Line("uploads", Status.OK, "none in parts was forgotten")
@@ -169,7 +172,7 @@ def _damage(database: Database, caller: Caller) -> Line:
         return Line(
             "damage",
             Status.BAD,
-            f"{damaged} blobs are known to be damaged and are not served",
+            f"blobs that are known to be damaged and are not served: {damaged}",
             "`modelkeep artifacts verify --all` says what they belong to; upload the same bytes again.",
         )
     return Line("damage", Status.OK, "no damaged blob is known")
@@ -181,7 +184,7 @@ def _deletions(database: Database, caller: Caller) -> Line:
         return Line(
             "deletions",
             Status.WARN,
-            f"{count} blobs are being deleted",
+            f"blobs that are being deleted: {count}",
             "If they still are in some minutes: `modelkeep gc --apply` goes on where a server stopped.",
         )
     return Line("deletions", Status.OK, "none was broken off")
@@ -193,11 +196,11 @@ def _jobs(database: Database, caller: Caller) -> Iterator[Line]:
         yield Line(
             "jobs",
             Status.BAD,
-            f"{jobs.late} jobs wait for more than ten minutes",
+            f"jobs that have waited for more than ten minutes: {jobs.late}",
             "Is a worker alive? Restart the server.",
         )
     if jobs.failing:
-        text = f"{jobs.failing} jobs failed and are tried again, one because: {jobs.error}"
+        text = f"jobs that failed and are tried again: {jobs.failing}, one because: {jobs.error}"
         yield Line("jobs", Status.WARN, text, "The server's log says why they fail.")
     if not jobs.late and not jobs.failing:
         yield Line("jobs", Status.OK, "none is late or failing")

@@ -8,13 +8,13 @@ from typing import Any
 import typer
 
 from modelkeep.cli.client import JSON, SERVER, TOKEN, WORKSPACE, Client
-from modelkeep.cli.tables import bytes_text, print_table
+from modelkeep.cli.tables import bytes_text, counted, print_table
 from modelkeep.cli.transfer.progress import progress_bar
 
 app = typer.Typer(help="The stored bytes of a running server.", no_args_is_help=True)
 
-# A blob that has no digests of chunks is hashed in one go, however large it is.
-_PATIENCE_S = 3600.0
+# A call reads for some seconds from a disk, but the store may be far away and slow.
+_PATIENCE_S = 600.0
 _HOLDERS_SHOWN = 3
 
 
@@ -90,7 +90,7 @@ def _print_total(total: dict[str, Any], seconds: float) -> None:
             typer.echo("What could only not be read this time is served still: see to the store, and verify again.")
     found = f"{len(wrong)} wrong" if wrong else "all right"
     rate = bytes_text(int(total["bytes"] / max(seconds, 0.001)))
-    typer.echo(f"{total['checked']} blobs, {bytes_text(total['bytes'])} verified at {rate}/s: {found}.")
+    typer.echo(f"{counted(total['checked'], 'blob')}, {bytes_text(total['bytes'])} verified at {rate}/s: {found}.")
 
 
 def _held_by(holders: list[dict[str, Any]]) -> str:

@@ -15,6 +15,11 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     importlib.import_module("rich.console").Console().print(table)
 
 
+def counted(number: int, thing: str) -> str:
+    """So many of something: `1 file`, `2 files`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 def bytes_text(size: int) -> str:
     """A number of bytes for people: `12.3 MB`."""
     amount = float(size)

@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from modelkeep.cli.client import JSON, SERVER, TOKEN, WORKSPACE, Client
-from modelkeep.cli.tables import bytes_text, print_table
+from modelkeep.cli.tables import bytes_text, counted, print_table
 
 
 def usage(
@@ -42,7 +42,7 @@ def usage(
 def _lines(held: dict[str, Any]) -> list[list[str]]:
     lines = [
         ["files of runs and logged models", held["tree_bytes"]],
-        [f"files of {held['versions']} versions", held["version_bytes"]],
+        [f"files of {counted(held['versions'], 'version')}", held["version_bytes"]],
         ["kept in the store, each byte once", held["stored_bytes"]],
         ["may be reclaimed", held["reclaimable_bytes"]],
     ]

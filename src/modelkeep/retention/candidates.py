@@ -119,5 +119,6 @@ def _judged(row: Any, rules: Mapping[str, Rule], terms: Terms, now: int) -> Cand
 
 def reclaimable_size(tx: Tx) -> int:
     """The bytes of everything in the workspace that may go now, as clients see them."""
-    versions = sum(one.size for one in _candidates(tx, Terms(), ("", 0)))
-    return versions + store.deleted_size(tx, tx.now - RESTORE_DAYS * DAY_MS)
+    before = tx.now - RESTORE_DAYS * DAY_MS
+    by_rule = store.size_outside_rules(tx) if store.rules_of(tx, tx.workspace) else 0
+    return by_rule + store.retired_size(tx, before) + store.deleted_size(tx, before)

@@ -8,9 +8,10 @@ from sqlalchemy import and_, bindparam, case, delete, func, literal, literal_col
 
 from modelkeep.artifacts.tables import manifest_files, tree_files, trees
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import integer, one_of_texts, text, upsert
+from modelkeep.db.dialect import integer, one_of_texts, text, unindexed, upsert
 from modelkeep.models.tables import versions
 from modelkeep.promotion.tables import aliases, stages
+from modelkeep.retention.rules import DAY_MS
 from modelkeep.retention.tables import holds, rules
 from modelkeep.runs.tables import logged_models, runs
 
@@ -28,9 +29,11 @@ _HOLD = Prepared(select(holds).where(_HOLD_KEY))
 _SET_HOLD = Prepared(upsert(holds, ["model_id", "version"], ["reason", "held_by", "held_at"]))
 _DELETE_HOLD = Prepared(delete(holds).where(_HOLD_KEY))
 
-_HAS_FILES = and_(
-    versions.c.workspace == bindparam("workspace"), versions.c.digest.is_not(None), versions.c.reclaimed_at.is_(None)
-)
+# Nearly every version has a digest, and by their digests they lie in no order that helps anybody.
+_IS_KEPT = and_(unindexed(versions.c.digest).is_not(None), versions.c.reclaimed_at.is_(None))
+_HAS_FILES = and_(versions.c.workspace == bindparam("workspace"), _IS_KEPT)
+# The same, of versions that are found by their models.
+_OF_MODEL_HAS_FILES = and_(unindexed(versions.c.workspace) == bindparam("workspace"), _IS_KEPT)
 _IS_ACTIVE = or_(stages.c.stage == "Staging", stages.c.stage == "Production")
 _IS_IN_USE = case((versions.c.retired_at.is_(None), 1), else_=0)
 
@@ -65,21 +68,21 @@ def _standing(of: Any, *more: Any) -> Any:
 _RANK = func.row_number().over(partition_by=(versions.c.model_id, _IS_IN_USE), order_by=versions.c.version.desc())
 _RANKED = (
     select(*_COLUMNS, _RANK.label("rank"))
-    .where(_HAS_FILES, one_of_texts(versions.c.model_id, "ids"))
+    .where(_OF_MODEL_HAS_FILES, one_of_texts(versions.c.model_id, "ids"))
     .subquery("ranked")
 )
 _OF_MODELS = Prepared(_standing(_RANKED, *_RANKED.c).order_by(_RANKED.c.model_id, _RANKED.c.version))
 _MODELS = Prepared(
     select(versions.c.model_id)
     .distinct()
-    .where(_HAS_FILES, versions.c.model_id >= bindparam("after", type_=text()))
+    .where(_OF_MODEL_HAS_FILES, versions.c.model_id >= bindparam("after", type_=text()))
     .order_by(versions.c.model_id)
     .limit(bindparam("most"))
 )
 _RETIRED = Prepared(
     _standing(versions, *_COLUMNS, literal_column("1").label("rank"))
     .where(
-        _HAS_FILES,
+        _OF_MODEL_HAS_FILES,
         versions.c.retired_at <= bindparam("before", type_=integer()),
         or_(
             versions.c.model_id > bindparam("after", type_=text()),
@@ -89,6 +92,53 @@ _RETIRED = Prepared(
     .order_by(versions.c.model_id, versions.c.version)
     .limit(bindparam("most"))
 )
+
+_RULES_HERE = rules.c.workspace == bindparam("workspace")
+_OWN_RULE = select(rules).where(_RULES_HERE, rules.c.model_id != "").subquery("own_rule")
+_COMMON_RULE = select(rules).where(_RULES_HERE, rules.c.model_id == "").subquery("common_rule")
+_IN_USE = (
+    select(
+        versions.c.model_id,
+        versions.c.version,
+        versions.c.size,
+        versions.c.created_at,
+        func.row_number().over(partition_by=versions.c.model_id, order_by=versions.c.version.desc()).label("rank"),
+    )
+    .where(_OF_MODEL_HAS_FILES, versions.c.retired_at.is_(None))
+    .subquery("in_use")
+)
+
+
+def _ruled(name: str) -> Any:
+    """What the rule says that a version is under: the model's own, which takes the place of the workspace's."""
+    return case((_OWN_RULE.c.model_id.is_not(None), _OWN_RULE.c[name]), else_=_COMMON_RULE.c[name])
+
+
+_LAST, _DAYS = _ruled("keep_last"), _ruled("keep_days")
+_OUTSIDE = and_(
+    or_(_LAST.is_not(None), _DAYS.is_not(None)),
+    or_(_LAST.is_(None), _IN_USE.c.rank > _LAST),
+    or_(_DAYS.is_(None), _IN_USE.c.created_at <= bindparam("now", type_=integer()) - _DAYS * DAY_MS),
+)
+_EITHER_RULE = _IN_USE.outerjoin(_OWN_RULE, _OWN_RULE.c.model_id == _IN_USE.c.model_id).outerjoin(
+    _COMMON_RULE, literal_column("1") == 1
+)
+_OUTSIDE_RULES = _standing(_IN_USE, _IN_USE.c.size).select_from(_EITHER_RULE).where(_OUTSIDE).subquery("outside")
+_LONG_RETIRED = (
+    _standing(versions, versions.c.size)
+    .where(_OF_MODEL_HAS_FILES, versions.c.retired_at <= bindparam("before", type_=integer()))
+    .subquery("long_retired")
+)
+
+
+def _size_of(judged: Any) -> Prepared:
+    return Prepared(
+        select(func.coalesce(func.sum(judged.c.size), 0).label("size")).where(judged.c.placed == 0, judged.c.held == 0)
+    )
+
+
+# What `why_reclaimable` decides version by version, of all of them in one go.
+_SIZE_OUTSIDE_RULES, _SIZE_RETIRED = _size_of(_OUTSIDE_RULES), _size_of(_LONG_RETIRED)
 
 
 def _left_behind(kind: str, table: Any) -> Any:
@@ -111,7 +161,8 @@ def _left_behind(kind: str, table: Any) -> Any:
         .where(
             table.c.workspace == bindparam("workspace"),
             table.c.deleted_at <= bindparam("before", type_=integer()),
-            trees.c.owner > bindparam("after", type_=text()),
+            # From what was deleted to its tree: the other way, every tree would look at all runs of the workspace.
+            unindexed(trees.c.owner) > bindparam("after", type_=text()),
         )
         .group_by(trees.c.owner, table.c.id, table.c.name, table.c.deleted_at)
     )
@@ -147,7 +198,7 @@ _LARGEST = Prepared(
 _MANIFESTS = (
     select(versions.c.model_id, versions.c.digest)
     .distinct()
-    .where(_HAS_FILES, one_of_texts(versions.c.model_id, "ids"))
+    .where(_OF_MODEL_HAS_FILES, one_of_texts(versions.c.model_id, "ids"))
     .subquery("manifests_of")
 )
 _BLOBS = (
@@ -219,6 +270,18 @@ def retired(tx: Tx, before: int, after: tuple[str, int], most: int) -> list[Any]
 def deleted_with_files(tx: Tx, before: int, after: str, most: int) -> list[Any]:
     """Runs and logged models that were deleted by then and have files, by owner, those after one."""
     return tx.rows(_DELETED_PAGE, workspace=tx.workspace, before=before, after=after, most=most)
+
+
+def size_outside_rules(tx: Tx) -> int:
+    """The bytes of all versions in use whose files may go by a rule."""
+    found = tx.row(_SIZE_OUTSIDE_RULES, workspace=tx.workspace, now=tx.now)
+    return int(found.size) if found else 0
+
+
+def retired_size(tx: Tx, before: int) -> int:
+    """The bytes of all versions whose files may go as they were retired by then."""
+    found = tx.row(_SIZE_RETIRED, workspace=tx.workspace, before=before)
+    return int(found.size) if found else 0
 
 
 def deleted_size(tx: Tx, before: int) -> int:

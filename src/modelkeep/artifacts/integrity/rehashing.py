@@ -7,11 +7,14 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from modelkeep.artifacts.blobs import BlobReader, BlobStore
-from modelkeep.artifacts.digests import CHUNK, CHUNK_DIGEST, GUARDED_BY_NAME, Chunks, Content, Digests, chunk_digest
+from modelkeep.artifacts.digests import CHUNK_DIGEST, GUARDED_BY_NAME, Chunks, Content, chunk_digest
+from modelkeep.artifacts.integrity.hashing import Blob, hash_on
 from modelkeep.core.errors import Corrupt, NotFound, Unavailable
 
 # A stretch of a large blob that one thread reads in a fraction of a second.
 STRETCH = 64 << 20
+# What is hashed whole in the time of a call, with others beside it.
+_QUICKLY_HASHED = 256 << 20
 # What is wrong is hashed whole, to say which other bytes it is; of more than this, nobody would wait for it.
 _LONGEST_IDENTIFIED = 16 << 30
 
@@ -31,7 +34,7 @@ class Stretch(NamedTuple):
     """Bytes `start` to `end` of a blob that is said to have `size`; without `chunks` it is all of it.
 
     `was_damaged`: it is known as damaged, so that nothing less than its name tells that it is right again. `seen` tells
-    its bytes from those that may come in their place meanwhile.
+    its bytes from those that may come in their place meanwhile. `hashed`: of the whole blob so much was hashed before.
     """
 
     sha256: str
@@ -41,6 +44,12 @@ class Stretch(NamedTuple):
     chunks: Chunks | None
     was_damaged: bool
     seen: int | None = None
+    hashed: int = 0
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether it may need more than one call."""
+        return self.chunks is None and self.size > _QUICKLY_HASHED
 
     @property
     def is_last(self) -> bool:
@@ -63,10 +72,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Rehashed:
-    """What became of a stretch: a fault, or none. `content` is there if all of the blob was hashed and found right."""
+    """What became of a stretch: a fault, or none. `content` is there if all of the blob was hashed and found right.
+
+    Or nothing is known yet, as there was the time to hash only the first `hashed` bytes of the blob.
+    """
 
     fault: Fault | None = None
     content: Content | None = None
+    hashed: int | None = None
 
 
 def has_sound_chunks(size: int, chunks: Chunks | None) -> bool:
@@ -82,10 +95,19 @@ def rehash(store: BlobStore, stretch: Stretch) -> Rehashed:
     except NotFound:
         return Rehashed(Fault(Problem.MISSING, "the store does not have it"))
     except Corrupt as error:
-        return Rehashed(Fault(Problem.UNREADABLE, error.message))
+        return Rehashed(_unreadable(store, stretch, error.message))
     except Unavailable as error:
         store.check()
         return Rehashed(Fault(Problem.UNREADABLE, error.message, is_certain=False))
+
+
+def _unreadable(store: BlobStore, stretch: Stretch, why: str) -> Fault:
+    """Why there are no bytes to compare: often as there are fewer than the store believed until it was to give them."""
+    try:
+        found = store.size(stretch.sha256)
+    except (Corrupt, NotFound):
+        found = stretch.size
+    return Fault(Problem.UNREADABLE, why) if found == stretch.size else Fault(*_difference(stretch.size, found))
 
 
 def _compared(reader: BlobReader, stretch: Stretch) -> Rehashed:
@@ -94,7 +116,7 @@ def _compared(reader: BlobReader, stretch: Stretch) -> Rehashed:
     if reader.size == stretch.size <= GUARDED_BY_NAME:
         return _named(stretch, _of_few(reader))
     if reader.size == stretch.size and stretch.chunks is None:
-        return _named(stretch, _of_all(reader))
+        return _hashed(reader, stretch)
     return _identified(reader, stretch)
 
 
@@ -102,7 +124,13 @@ def _identified(reader: BlobReader, stretch: Stretch) -> Rehashed:
     """What wrong bytes are instead. They may have been healed since, or it was the digests of their chunks."""
     if reader.size > _LONGEST_IDENTIFIED:
         return Rehashed(Fault(*_difference(stretch.size, reader.size)))
-    return _named(stretch, _of_all(reader))
+    return _hashed(reader, stretch)
+
+
+def _hashed(reader: BlobReader, stretch: Stretch) -> Rehashed:
+    blob = Blob(stretch.sha256, stretch.seen, reader.size)
+    found = hash_on(reader, blob, begun=stretch.hashed > 0)
+    return Rehashed(hashed=found) if isinstance(found, int) else _named(stretch, found)
 
 
 def _named(stretch: Stretch, content: Content) -> Rehashed:
@@ -128,10 +156,3 @@ def _are_right(reader: BlobReader, stretch: Stretch, chunks: Chunks) -> bool:
 
 def _of_few(reader: BlobReader) -> Content:
     return Content(hashlib.sha256(reader.read_at(0, reader.size)).hexdigest(), reader.size, None)
-
-
-def _of_all(reader: BlobReader) -> Content:
-    digests = Digests()
-    for offset in range(0, reader.size, CHUNK):
-        digests.update(reader.read_at(offset, CHUNK))
-    return digests.content()

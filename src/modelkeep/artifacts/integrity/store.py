@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, case, exists, func, or_, select, union_all, up
 from modelkeep.artifacts.digests import Chunks
 from modelkeep.artifacts.tables import blob_chunks, blobs, manifest_files, tree_files, trees
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import integer, one_of_texts, upsert
+from modelkeep.db.dialect import integer, one_of_texts, unindexed, upsert
 
 _THIS = blobs.c.sha256 == bindparam("sha256")
 _MARK = Prepared(
@@ -46,7 +46,8 @@ _HELD = (
 )
 _ORDER = ("workspace", "owner", "path")
 _HOLDERS = Prepared(union_all(*_HELD).order_by(*_ORDER).limit(bindparam("most")))
-_IN_WORKSPACE = trees.c.workspace == bindparam("workspace")
+# From the side of the blob: a workspace may have very many trees.
+_IN_WORKSPACE = unindexed(trees.c.workspace) == bindparam("workspace")
 _HOLDERS_HERE = Prepared(
     union_all(*(held.where(_IN_WORKSPACE) for held in _HELD)).order_by(*_ORDER).limit(bindparam("most"))
 )

@@ -46,10 +46,14 @@ class Scope(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where to go on: the first blob with this name or a greater one, and if it is this one, from `offset` on."""
+    """Where to go on: the first blob with this name or a greater one, and if it is this one, from `offset` on.
+
+    `hashed`: at this offset the blob is being hashed whole, and has been so far.
+    """
 
     sha256: str = ""
     offset: int = 0
+    hashed: int = 0
 
 
 class WrongBlob(NamedTuple):
@@ -91,12 +95,16 @@ def verify_blobs(
     ends = time.monotonic() + _SECONDS
     begun = 0
     for stretch in _stretches(database, caller, scope, place, deep):
-        if begun >= _BYTES or time.monotonic() > ends:
-            round_.result.following = Place(stretch.sha256, stretch.start)
+        if stretch.takes_long:  # alone: it may end the round, and what came behind it would be read again
+            round_.settle()
+        if round_.is_over or begun >= _BYTES or time.monotonic() > ends:
+            round_.stop(Place(stretch.sha256, stretch.start, stretch.hashed))
             break
         if round_.is_wanted(stretch):
             round_.add(stretch, _THREADS.submit(rehash, blobs, stretch))
             begun += stretch.end - stretch.start
+        if stretch.takes_long:
+            round_.settle()
     round_.finish()
     if round_.right or round_.wrong:
         round_.result.wrong = database.write_now(caller, lambda tx: _write_down(tx, scope, round_))
@@ -110,6 +118,7 @@ class _Round:
         self.result = result
         self.right: list[tuple[Stretch, Content | None]] = []
         self.wrong: dict[str, tuple[Stretch, Fault]] = {}
+        self.is_over = False
         self._under_way: deque[tuple[Stretch, Future[Rehashed]]] = deque()
 
     def is_wanted(self, stretch: Stretch) -> bool:
@@ -122,41 +131,63 @@ class _Round:
             self._settle(*self._under_way.popleft())
         self._under_way.append((stretch, future))
 
-    def finish(self) -> None:
-        """Wait for all."""
+    def stop(self, place: Place) -> None:
+        """Leave the rest to the next call, from this place on, unless it begins earlier already."""
+        if not self.is_over:
+            self.result.following = place
+
+    def settle(self) -> None:
+        """Wait for all that is under way."""
         while self._under_way:
             self._settle(*self._under_way.popleft())
+
+    def finish(self) -> None:
+        """Wait for all, and see where the next call begins."""
+        self.settle()
         following = self.result.following
         if following is not None and following.sha256 in self.wrong:
             self.result.following = Place(following.sha256 + "0")
 
     def _settle(self, stretch: Stretch, future: "Future[Rehashed]") -> None:
         found = future.result()
-        if not self.is_wanted(stretch):
+        if self.is_over or not self.is_wanted(stretch):
             return
-        if found.fault is not None:
+        if found.hashed is not None:
+            self._leave(stretch, found.hashed)
+        elif found.fault is not None:
             self.wrong[stretch.sha256] = stretch, found.fault
-            self._count(stretch.size - stretch.start)
+            self._count(stretch.size - stretch.start - _told(stretch))
         elif stretch.is_last:
             self.right.append((stretch, found.content))
-            self._count(stretch.end - stretch.start)
+            self._count(stretch.end - stretch.start - _told(stretch))
         else:
             self.result.size += stretch.end - stretch.start
+
+    def _leave(self, stretch: Stretch, hashed: int) -> None:
+        """The next call goes on with this stretch; who began anew has not come as far as others before."""
+        reached = max(hashed, stretch.hashed)
+        self.result.size += reached - stretch.hashed if stretch.chunks is None else 0
+        self.result.following, self.is_over = Place(stretch.sha256, stretch.start, reached), True
 
     def _count(self, size: int) -> None:
         self.result.checked += 1
         self.result.size += size
 
 
+def _told(stretch: Stretch) -> int:
+    """How many bytes of a stretch earlier calls have counted."""
+    return stretch.hashed if stretch.chunks is None else 0
+
+
 def _stretches(database: Database, caller: Caller, scope: Scope, place: Place, deep: bool) -> Iterator[Stretch]:
     first = place.sha256
     while rows := database.read_now(caller, lambda tx, first=first: _page(tx, scope, first)):  # type: ignore[misc]
         for row in rows:
-            offset = place.offset if row.sha256 == place.sha256 else 0
+            here = place if row.sha256 == place.sha256 else Place()
             if row.corrupt_at is not None or deep:
-                yield Stretch(row.sha256, row.size, 0, row.size, None, row.corrupt_at is not None, row.sound_at)
+                yield _whole(row, here, was_damaged=row.corrupt_at is not None)
             else:
-                yield from _of_blob(database, caller, row, offset)
+                yield from _of_blob(database, caller, row, here)
         first = rows[-1].sha256 + "0"
 
 
@@ -166,15 +197,22 @@ def _page(tx: Tx, scope: Scope, first: str) -> list[Any]:
     return store.page_of_versions(tx, *scope.owners, first, _ROWS)
 
 
-def _of_blob(database: Database, caller: Caller, row: Any, offset: int) -> Iterator[Stretch]:
+def _whole(row: Any, place: Place, *, was_damaged: bool = False) -> Stretch:
+    hashed = min(place.hashed, row.size)
+    return Stretch(row.sha256, row.size, 0, row.size, None, was_damaged, row.sound_at, hashed)
+
+
+def _of_blob(database: Database, caller: Caller, row: Any, place: Place) -> Iterator[Stretch]:
     sha256, size = row.sha256, row.size
     chunks = database.read_now(caller, lambda tx: chunks_of(tx, sha256)) if size else None
     if chunks is None or not has_sound_chunks(size, chunks):
-        yield Stretch(sha256, size, 0, size, None, was_damaged=False, seen=row.sound_at)
+        yield _whole(row, place)
         return
-    first = min(offset, size - 1) // STRETCH * STRETCH
+    first = min(place.offset, size - 1) // STRETCH * STRETCH
     for start in range(first, size, STRETCH):
-        yield Stretch(sha256, size, start, min(start + STRETCH, size), chunks, was_damaged=False, seen=row.sound_at)
+        hashed = place.hashed if start == first else 0
+        end = min(start + STRETCH, size)
+        yield Stretch(sha256, size, start, end, chunks, was_damaged=False, seen=row.sound_at, hashed=hashed)
 
 
 def _write_down(tx: Tx, scope: Scope, found: _Round) -> list[WrongBlob]:

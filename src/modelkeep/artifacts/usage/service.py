@@ -17,7 +17,7 @@ from modelkeep.artifacts.deletion.service import Amount
 from modelkeep.artifacts.events import QuotaLifted, QuotaSet
 from modelkeep.artifacts.usage import store
 from modelkeep.core.errors import TooLarge
-from modelkeep.core.types import Caller
+from modelkeep.core.types import Caller, Piece
 from modelkeep.db import Database, Tx
 
 # Counting what is kept takes time where there is much; it is counted again after this many times as long.
@@ -152,7 +152,7 @@ class Allowance:
             )
         self.taken += size - held
 
-    async def counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def counted(self, chunks: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
         """The chunks, each after there was room for it. Raises TooLarge."""
         size = 0
         async for chunk in chunks:

@@ -17,9 +17,11 @@ from modelkeep.artifacts.tables import (
     uploads,
 )
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import one_of_texts, upsert
+from modelkeep.db.dialect import one_of_texts, unindexed, upsert
 
 _HERE = trees.c.workspace == bindparam("workspace")
+# Of what a blob led to: read from the workspace's side, all of its versions would be looked at for each blob.
+_FOUND_HERE = unindexed(trees.c.workspace) == bindparam("workspace")
 _IS_KEPT = (trees.c.digest.is_not(None)) & (trees.c.released_at.is_(None))
 
 
@@ -44,14 +46,14 @@ _VERSIONS = Prepared(
 _NAMED_BY_TREE = (
     select(literal_column("1"))
     .select_from(tree_files.join(trees, trees.c.id == tree_files.c.tree_id))
-    .where(tree_files.c.sha256 == blobs.c.sha256, _HERE)
+    .where(tree_files.c.sha256 == blobs.c.sha256, _FOUND_HERE)
     .correlate(blobs)
     .exists()
 )
 _NAMED_BY_VERSION = (
     select(literal_column("1"))
     .select_from(manifest_files.join(trees, trees.c.digest == manifest_files.c.digest))
-    .where(manifest_files.c.sha256 == blobs.c.sha256, _HERE, _IS_KEPT)
+    .where(manifest_files.c.sha256 == blobs.c.sha256, _FOUND_HERE, _IS_KEPT)
     .correlate(blobs)
     .exists()
 )

@@ -2,7 +2,7 @@
 
 from modelkeep import checkup
 from modelkeep.access import Permission
-from modelkeep.checkup import Compared, Kind, Line, Stage, Status
+from modelkeep.checkup import Compared, Kind, LeftOvers, Line, Stage, Status
 from modelkeep.core.errors import InvalidInput, Unavailable
 from modelkeep.db.clock import now_ms
 from modelkeep.faces.native.messages import Cursor
@@ -11,7 +11,9 @@ from modelkeep.faces.operations import Exchange, Mode, Operation
 
 _EXAMPLES = 20
 _WORKER = max(Stage) + 1
-_PARTS = min(Stage) - 1
+_LEFT_OVERS = min(Stage) - 1
+_PARTS = _LEFT_OVERS - 1
+_COUNTING = LeftOvers()
 
 
 class CheckUp(Request):
@@ -59,7 +61,11 @@ def _page(exchange: Exchange, at: int, after: tuple[str, int]) -> DoctorAnswer:
     if at == _PARTS:
         urls = app.settings.database_url, app.settings.artifacts_url
         lines = checkup.look_at_parts(app.database, caller, app.blobs, *urls)
-        return _answer([_line(line) for line in lines], 0, (at + 1, "", 0))
+        is_away = any(line.name == "store" and line.status is Status.BAD for line in lines)
+        return _answer([_line(line) for line in lines], 0, (min(Stage) if is_away else at + 1, "", 0))
+    if at == _LEFT_OVERS:
+        left = _COUNTING.lines(app.database, app.blobs)
+        return _answer([_line(line) for line in left or []], 0, (at if left is None else at + 1, "", 0))
     if at == _WORKER:
         return _answer([_line(checkup.look_at_worker(app.database, caller))], 0, None)
     try:

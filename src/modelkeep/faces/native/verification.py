@@ -80,10 +80,10 @@ async def verify(exchange: Exchange) -> VerifyAnswer:
 def _place(cursor: str) -> Place:
     if not cursor:
         return Place()
-    sha256, offset = read_cursor(cursor, str, int)
-    if len(sha256) > _DIGEST_CHARS or offset < 0:
+    sha256, offset, hashed = read_cursor(cursor, str, int, int)
+    if len(sha256) > _DIGEST_CHARS or offset < 0 or hashed < 0:
         raise InvalidInput("This is no cursor of a verification; take `next_cursor` from an answer.", "cursor")
-    return Place(sha256, offset)
+    return Place(sha256, offset, hashed)
 
 
 def _scope(tx: Tx, request: VerifyBlobs) -> Scope:
