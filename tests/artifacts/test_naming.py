@@ -39,10 +39,11 @@ def test_bytes_are_named(storing: Storing) -> None:
 
 
 def test_an_older_epoch_asks_for_another_commit(storing: Storing) -> None:
-    """If anything was deleted since the epoch was read, nothing is named and the answer is AGAIN."""
+    """If anything was deleted since the epoch was read, nothing is named or written, and the answer is AGAIN."""
     epoch = storing.read(deletion_epoch)
     storing.raise_epoch()
     assert name(storing, epoch) is Naming.AGAIN
+    assert storing.read(lambda tx: tx.rows(select(blobs))) == []
     assert_unnamed(storing)
     assert name(storing, epoch + 1) is Naming.DONE
 

@@ -12,7 +12,7 @@ import pytest
 
 from faults.traced import QUICK_WHERE_IT_CAN, calls
 from modelkeep.cli.refusals import Refused
-from modelkeep.cli.transfer.cache import Cache, Kept, cache_folder
+from modelkeep.cli.transfer.cache import Cache, Kept, boot_id, cache_folder
 from modelkeep.cli.transfer.place import check_free, place
 from modelkeep.cli.transfer.plan import PlannedFile
 
@@ -80,6 +80,38 @@ def test_a_touched_file_is_hashed_and_kept(cache: Cache) -> None:
     os.utime(path)
     assert has(cache, file)
     assert path.stat().st_mtime_ns == sealed
+
+
+class TestBoot:
+    """A seal that nobody waited for the disk with."""
+
+    def test_it_counts_until_the_machine_is_started_again(self, tmp_path: Path) -> None:
+        """What a power loss left of a kept file is hashed before it is used, however well it is sealed."""
+        before, after = Cache(str(tmp_path), boot="one"), Cache(str(tmp_path), boot="two")
+        file = keep(before, ONE)
+        path = Path(before.path(file.sha256))
+        sealed = path.stat()
+        path.chmod(0o644)
+        path.write_bytes(bytes(len(ONE)))
+        path.chmod(0o444)
+        os.utime(path, ns=(sealed.st_atime_ns, sealed.st_mtime_ns))
+        assert has(before, file)
+        assert not has(after, file)
+        assert list(after.kept()) == []
+
+    def test_what_was_hashed_is_sealed_for_good(self, tmp_path: Path) -> None:
+        """After the first hash in a later run of the machine, no other one has to hash the file again."""
+        file = keep(Cache(str(tmp_path), boot="one"), ONE)
+        path = Path(Cache(str(tmp_path)).path(file.sha256))
+        assert has(Cache(str(tmp_path), boot="two"), file)
+        sealed = path.stat().st_mtime_ns
+        assert all(has(Cache(str(tmp_path), boot=boot), file) for boot in ("one", "three", ""))
+        assert path.stat().st_mtime_ns == sealed
+
+    def test_this_machine_says_which_run_it_is(self) -> None:
+        """The system's name of its run is there, and the same each time."""
+        assert len(boot_id()) == 36
+        assert boot_id() == boot_id()
 
 
 class TestOrder:

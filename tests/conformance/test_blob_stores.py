@@ -9,7 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -390,6 +390,18 @@ def test_parts(place: Place, sizes: list[int]) -> None:
     assert store.sweep_staging(-10) == 0
     store.delete(sha256_of(whole))
     assert place.everything() == []
+
+
+def test_the_bytes_of_a_part(store: BlobStore) -> None:
+    """A store gives out a part before it is joined exactly as it was sent, or not at all; never an absent one."""
+    handle = store.parts.begin(UPLOAD)
+    data = os.urandom(SMALLEST_PART)
+    part = write_part(store, UPLOAD, handle, 1, [data])
+    with suppress(NotFound):
+        assert b"".join(store.parts.blocks(UPLOAD, handle, part)) == data
+    with pytest.raises(NotFound):
+        list(store.parts.blocks(UPLOAD, handle, Part(2, len(data), part.etag)))
+    store.parts.abort(UPLOAD, handle)
 
 
 def test_parts_joined_twice(place: Place) -> None:

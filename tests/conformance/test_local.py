@@ -360,7 +360,7 @@ def test_failed_fsync_ends_the_process(tmp_path: Path) -> None:
         ("write:error=EIO:when=1", "unavailable"),
         ("linkat:error=ENOSPC:when=1", "storage_full"),
         ("linkat:error=EPERM:when=1", "unavailable"),
-        ("fsync:error=ENOSPC:when=6", "storage_full"),
+        ("fsync:error=ENOSPC:when=4", "storage_full"),
     ],
 )
 def test_failed_calls(tmp_path: Path, inject: str, code: str) -> None:

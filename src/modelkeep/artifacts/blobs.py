@@ -4,7 +4,7 @@ Stores do not hash: whoever moves the bytes does (`digests`), and names the blob
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -151,6 +151,12 @@ class PartUploads(Protocol):
 
     def stage(self, upload: str, handle: str, number: int) -> PartStaging:
         """Start to take a part through the server; the same number again replaces it, whole or not at all."""
+
+    def blocks(self, upload: str, handle: str, part: Part) -> Generator[bytes, None, None]:
+        """The bytes of a part before it is joined to others. Raises Conflict, at their end, if they are other ones.
+
+        Raises NotFound for a part that is not there, and for each in a store that gives out nothing before the joining.
+        """
 
     def join(self, upload: str, handle: str, parts: Sequence[Part]) -> Joined:
         """Put these parts together in their order. Raises NotFound or Conflict if one is missing or another one."""

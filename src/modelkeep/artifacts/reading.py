@@ -10,24 +10,50 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from typing import Any
+from enum import Enum
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from modelkeep.artifacts.blobs import BLOCK, BlobReader, BlobStore
 from modelkeep.artifacts.digests import CHUNK, Content, Digests, chunk_digest
 from modelkeep.artifacts.integrity.damage import Damaged
 from modelkeep.artifacts.service import StoredFile, keep_chunks
-from modelkeep.artifacts.threads import MOVING, Lane, Window, in_thread
+from modelkeep.artifacts.threads import MOVING, POURING, Lane, Window, in_thread
 from modelkeep.core.errors import Corrupt, NotFound
 from modelkeep.core.types import Caller
 from modelkeep.db import Database
 
+T = TypeVar("T")
 OnDamage = Callable[[Damaged], Awaitable[None]]
 
 _WINDOW = Window(8, 3)
+# How many blocks a thread pours before it turns to the next who waits for one.
+_POURED_AT_ONCE = 8
 # Whole blobs are hashed apart, which takes minutes for large ones: the threads that serve are not used for it.
 _WHOLE = ThreadPoolExecutor(2, thread_name_prefix="whole")
 _ONE_ASKS = threading.Lock()
 _UNDER_WAY: dict[tuple[BlobStore, str], Future[Content]] = {}
+
+
+class _Now(Enum):
+    """How a file that is poured into a sink stands."""
+
+    POURING = 0
+    WAITING = 1
+    DONE = 2
+
+
+class Sink(Protocol):
+    """Where threads, one at a time, can pour bytes, which is cheaper than to hand each block to the event loop."""
+
+    def write(self, block: bytes = b"") -> bool:
+        """Take a block; False if some of it could not go on yet: then `ready` is waited for before anything else."""
+
+    async def ready(self) -> None:
+        """Wait until more can go on."""
+
+    def close(self) -> None:
+        """Called once, by a thread, when nothing more comes."""
 
 
 async def open_file(
@@ -93,9 +119,21 @@ class FileBody:
         with _WINDOW:
             while ahead or following * self._step < self._end:
                 while following * self._step < self._end and len(ahead) < _WINDOW.blocks:
-                    ahead.append(self._read_ahead(following))
+                    ahead.append(self._in_order(partial(self._read, following)))
                     following += 1
                 yield await self._arrived(ahead.popleft())
+
+    async def pour(self, sink: Sink) -> None:
+        """All the bytes into a sink. Raises Damaged instead of pouring a block that is not what was stored."""
+        # What follows is done in order also where this here ends in the middle of it.
+        self._lane = Lane(POURING)
+        blocks = self._blocks()
+        try:
+            while (now := await self._arrived(self._in_order(lambda: _pour(blocks, sink)))) is not _Now.DONE:
+                if now is _Now.WAITING:
+                    await sink.ready()
+        finally:
+            self._lane.submit(sink.close)
 
     def read_first(self) -> None:
         """Read the first block now, by the calling thread, so that a file that is damaged there is not begun with."""
@@ -114,15 +152,24 @@ class FileBody:
         """`close` for the thread that alone has read it."""
         self._reader.close()
 
-    async def _arrived(self, block: "asyncio.Future[bytes]") -> bytes:
+    def _blocks(self) -> Iterator[bytes]:
+        following = self._start // self._step
+        if self._first:
+            yield self._first
+            self._first = b""
+            following += 1
+        for index in range(following, -(-self._end // self._step)):
+            yield self._read(index)
+
+    async def _arrived(self, awaited: "asyncio.Future[T]") -> T:
         try:
-            return await block
+            return await awaited
         except Damaged as error:
             await self._on_damage(error)
             raise
 
-    def _read_ahead(self, index: int) -> "asyncio.Future[bytes]":
-        future = asyncio.wrap_future(self._lane.submit(lambda: self._read(index)))
+    def _in_order(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        future = asyncio.wrap_future(self._lane.submit(work))
         future.add_done_callback(_looked_at)
         return future
 
@@ -141,6 +188,19 @@ class FileBody:
         if not _is_right(self._file, index, block):
             raise _damaged(self._file, "is damaged")
         return block
+
+
+def _pour(blocks: Iterator[bytes], sink: Sink) -> _Now:
+    """Some of the blocks into a sink, as far as it takes them now; by a thread."""
+    if not sink.write():
+        return _Now.WAITING
+    for _ in range(_POURED_AT_ONCE):
+        block = next(blocks, None)
+        if block is None:
+            return _Now.DONE
+        if not sink.write(block):
+            return _Now.WAITING
+    return _Now.POURING
 
 
 def _block(reader: BlobReader, file: StoredFile, offset: int, length: int) -> bytes:

@@ -229,8 +229,9 @@ def put_file(tx: Tx, segments: Sequence[str], content: Content, epoch: int, *, h
     """Let a path of a run's or logged model's tree name bytes that were committed; an earlier file is replaced.
 
     `epoch` was read before the commit; with `healed` it replaced what the store held. If the answer is another than
-    DONE, the transaction is to be rolled back (`commit_and_name` does): it wrote a row for the blob. Raises NotFound
-    where no tree is, and Conflict in a registered version, or where a file would be a folder too.
+    DONE, the transaction is to be rolled back (`commit_and_name` does). AGAIN wrote nothing, unless a deletion began
+    during this very call, which is noticed only once the blob has its row. Raises NotFound where no tree is, and
+    Conflict in a registered version, or where a file would be a folder too.
     """
     tree = _checked_tree(tx, segments, store.tree_to_change(tx, _roots(tx, segments)))
     inside = _inside(tree, segments)
@@ -247,8 +248,10 @@ def put_file(tx: Tx, segments: Sequence[str], content: Content, epoch: int, *, h
 
 def _name_blob(tx: Tx, content: Content, epoch: int, *, healed: bool) -> Naming:
     """Keep a blob from being deleted, from the moment this is committed."""
+    if store.epoch(tx) != epoch:
+        return Naming.AGAIN
     row = store.name_blob(tx, content.sha256, content.size)
-    # In this order: who raises the epoch after this statement waits for the row just written.
+    # Once more, and in this order: who raises the epoch after this statement waits for the row just written.
     if row is None or store.epoch(tx) != epoch:
         return Naming.AGAIN
     if row.corrupt_at is not None and not healed:

@@ -14,6 +14,8 @@ T = TypeVar("T")
 _FEW = 4
 
 MOVING = ThreadPoolExecutor(8, thread_name_prefix="transfer")
+# Apart, so that who fetches large files holds up neither uploads nor who fetches small ones.
+POURING = ThreadPoolExecutor(8, thread_name_prefix="pour")
 # Apart, so that many large uploads, each of which keeps a processor busy, do not hold up everything else.
 HASHING = ThreadPoolExecutor(4, thread_name_prefix="hash")
 
@@ -21,6 +23,11 @@ HASHING = ThreadPoolExecutor(4, thread_name_prefix="hash")
 async def in_thread(work: Callable[[], T]) -> T:
     """Run what blocks on a thread of those that move bytes."""
     return await asyncio.wrap_future(MOVING.submit(work))
+
+
+async def settled(future: "Future[T]") -> T:
+    """What came of a thread's work; at once if it is done, where the event loop would be woken up to hear of it."""
+    return future.result() if future.done() else await asyncio.wrap_future(future)
 
 
 class Lane:

@@ -14,10 +14,10 @@ from typing import Protocol
 from modelkeep.artifacts.blobs import BLOCK, BlobStore, Staging
 from modelkeep.artifacts.digests import Content, Digests
 from modelkeep.artifacts.service import Naming, check_writable, deletion_epoch, put_file
-from modelkeep.artifacts.threads import HASHING, MOVING, Lane, Window, in_thread
+from modelkeep.artifacts.threads import HASHING, MOVING, Lane, Window, in_thread, settled
 from modelkeep.artifacts.usage.service import within_quota
 from modelkeep.core.errors import Corrupt, InvalidInput, Unavailable
-from modelkeep.core.types import Caller
+from modelkeep.core.types import Caller, Piece
 from modelkeep.db import Database, Tx
 
 _AGAIN_AFTER_S = 0.05
@@ -30,7 +30,7 @@ async def store_file(
     caller: Caller,
     blobs: BlobStore,
     segments: Sequence[str],
-    chunks: AsyncIterator[bytes],
+    chunks: AsyncIterator[Piece],
     declared: int | None,
     *,
     sha256: str | None = None,
@@ -147,7 +147,7 @@ async def _named(database: Database, caller: Caller, name: Callable[[Tx], Naming
 
 async def receive(
     store: BlobStore,
-    chunks: AsyncIterator[bytes],
+    chunks: AsyncIterator[Piece],
     declared: int | None = None,
     *,
     sha256: str | None = None,
@@ -159,7 +159,7 @@ async def receive(
     size or SHA-256 that was declared, and what the store raises.
     """
     arriving = batches(chunks)
-    nothing: list[bytes] = []
+    nothing: list[Piece] = []
     first = await anext(arriving, nothing)
     second = await anext(arriving, None)
     if second is None:
@@ -203,7 +203,7 @@ def _received_whole(store: BlobStore, body: bytes, sha256: str | None, epoch: in
     return Received(held, content)
 
 
-async def _received_stream(store: BlobStore, batches: AsyncIterator[list[bytes]], declared: int | None) -> Received:
+async def _received_stream(store: BlobStore, batches: AsyncIterator[list[Piece]], declared: int | None) -> Received:
     upload = _Upload(await in_thread(store.begin))
     try:
         with _WINDOW:
@@ -240,7 +240,7 @@ class _Upload:
         self._writing = Lane(MOVING)
         self._under_way: deque[tuple[Future[None], Future[None]]] = deque()
 
-    async def write(self, batch: list[bytes]) -> None:
+    async def write(self, batch: list[Piece]) -> None:
         """Have a batch written and hashed, once those that are under way are few."""
         while len(self._under_way) >= _WINDOW.blocks:
             await self._oldest()
@@ -259,21 +259,21 @@ class _Upload:
 
     async def _oldest(self) -> None:
         for work in self._under_way.popleft():
-            await asyncio.wrap_future(work)
+            await settled(work)
 
-    def _name(self, batch: Sequence[bytes]) -> None:
+    def _name(self, batch: Sequence[Piece]) -> None:
         for piece in batch:
             self.digests.hash_whole(piece)
 
-    def _write(self, batch: Sequence[bytes]) -> None:
+    def _write(self, batch: Sequence[Piece]) -> None:
         for piece in batch:
             self.staging.write(piece)
             self.digests.hash_chunks(piece)
 
 
-async def batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+async def batches(chunks: AsyncIterator[Piece]) -> AsyncIterator[list[Piece]]:
     """A body's pieces, as many at a time as are worth a visit of a thread."""
-    batch: list[bytes] = []
+    batch: list[Piece] = []
     size, enough = 0, BLOCK
     async for chunk in chunks:
         batch.append(chunk)
@@ -286,8 +286,8 @@ async def batches(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
 
 
 async def _chained(
-    first: list[bytes], second: list[bytes], rest: AsyncIterator[list[bytes]]
-) -> AsyncIterator[list[bytes]]:
+    first: list[Piece], second: list[Piece], rest: AsyncIterator[list[Piece]]
+) -> AsyncIterator[list[Piece]]:
     yield first
     yield second
     async for batch in rest:

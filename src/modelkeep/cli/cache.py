@@ -6,7 +6,8 @@ import typer
 
 from modelkeep.cli.client import JSON
 from modelkeep.cli.refusals import REFUSED
-from modelkeep.cli.transfer.cache import Cache, cache_folder
+from modelkeep.cli.tables import counted
+from modelkeep.cli.transfer.cache import Cache, boot_id, cache_folder
 from modelkeep.environment import environment
 
 app = typer.Typer(help="The files that `pull` keeps on this machine.", no_args_is_help=True)
@@ -22,7 +23,8 @@ def list_files(as_json: bool = JSON) -> None:
         return
     for file in files:
         typer.echo(f"{file.sha256}  {file.size}")
-    typer.echo(f"{len(files)} files, {sum(file.size for file in files)} bytes in {cache.folder}")
+    size = sum(file.size for file in files)
+    typer.echo(f"{counted(len(files), 'file')}, {counted(size, 'byte')} in {cache.folder}")
 
 
 @app.command()
@@ -30,7 +32,7 @@ def clear(as_json: bool = JSON) -> None:
     """Forget every kept file, and what killed pulls have begun."""
     cache = _cache()
     freed = cache.clear()
-    typer.echo(json.dumps({"freed": freed}) if as_json else f"{freed} bytes freed in {cache.folder}")
+    typer.echo(json.dumps({"freed": freed}) if as_json else f"{counted(freed, 'byte')} freed in {cache.folder}")
 
 
 @app.command()
@@ -42,12 +44,12 @@ def verify(as_json: bool = JSON) -> None:
     if as_json:
         typer.echo(json.dumps({"files": len(files), "damaged": damaged}))
     else:
-        typer.echo(
-            "\n".join([*(f"{sha256} was damaged and is forgotten" for sha256 in damaged), f"{len(files)} files hashed"])
-        )
+        for sha256 in damaged:
+            typer.echo(f"{sha256} was damaged and is forgotten")
+        typer.echo(f"{counted(len(files), 'file')} hashed")
     if damaged:
         raise typer.Exit(REFUSED)
 
 
 def _cache() -> Cache:
-    return Cache(cache_folder(environment()))
+    return Cache(cache_folder(environment()), boot_id())

@@ -1,4 +1,4 @@
-"""A client's connection: uvicorn's own, with bounds on heads and on waiting, and fewer and larger pieces of bodies.
+"""A client's connection: uvicorn's own, with bounds on heads and on waiting, and bodies that are not copied.
 
 What is refused here never becomes a request: a head beyond 64 KiB would be held in memory however long it grew, and an
 address with a host of its own (RFC 9112, 3.2.2) would go around the check of the Host header.
@@ -6,13 +6,18 @@ address with a host of its own (RFC 9112, 3.2.2) would go around the check of th
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from httptools import HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from modelkeep.cli.bodies import Pieces, Rest, take
+from modelkeep.cli.outlet import Outlet
 from modelkeep.core.errors import InvalidInput
-from modelkeep.faces.http import ANSWER_AT_ONCE, COMMON_HEADERS
+from modelkeep.core.types import Piece
+from modelkeep.faces.http import ANSWER_AT_ONCE, ANSWER_BY_THREADS, BODY_PIECES, COMMON_HEADERS
 from modelkeep.faces.mlflow.wire import MLFLOW
 
 _LONGEST_HEAD = 64 * 1024
@@ -20,6 +25,8 @@ _LONGEST_HEAD = 64 * 1024
 _READ = memoryview(bytearray(256 * 1024))
 _BODY_AHEAD = 256 * 1024
 _ANSWER_AHEAD = 256 * 1024
+# What is left of a body, but so little that it costs less to copy it.
+_NOT_WORTH_IT = 16 * 1024
 _LOOK_EACH_S = 5.0
 # What a client has to send on average while we wait for its request: less keeps its place for hours.
 _LEAST_RATE = 1024
@@ -27,15 +34,6 @@ _LEAST_RATE = 1024
 
 class NotTaken(Exception):
     """The head of this request is refused; the text says why."""
-
-
-class Pieces(list[bytes]):
-    """What arrived of a body and was not fetched yet. Uvicorn's own, one growing array, copies each byte twice more."""
-
-    size = 0
-
-    def __bytes__(self) -> bytes:
-        return self[0] if len(self) == 1 else b"".join(self)
 
 
 class Reader(asyncio.BufferedProtocol):
@@ -62,11 +60,16 @@ class Reader(asyncio.BufferedProtocol):
 
     def get_buffer(self, _size: int) -> memoryview:
         """Where the next bytes go."""
-        return _READ
+        rest = self._connection.rest
+        return _READ if rest is None else rest.room()
 
     def buffer_updated(self, count: int) -> None:
         """So many bytes arrived."""
-        self._connection.data_received(_READ[:count])
+        if self._connection.rest is None:
+            self._connection.data_received(_READ[:count])
+            self._connection.begin_rest()
+        else:
+            self._connection.rest_received(count)
 
 
 class Connection(HttpToolsProtocol):
@@ -80,6 +83,8 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.rest: Rest | None = None
+        self._left = 0
         self._head = 0
         self._in_head = True
         self._why = ""
@@ -88,6 +93,7 @@ class Connection(HttpToolsProtocol):
         self._watch: asyncio.TimerHandle | None = None
         self._awaited_since: float | None = None
         self._arrived = 0
+        self._outlet: Outlet | None = None
 
     def connection_made(self, transport: Any) -> None:
         """A client is there."""
@@ -101,7 +107,11 @@ class Connection(HttpToolsProtocol):
         """The client is gone."""
         if self._watch is not None:
             self._watch.cancel()
+        if self.rest is not None:
+            self.rest.end()
         super().connection_lost(exc)
+        if self._outlet is not None:
+            self._outlet.lost()
 
     def data_received(self, data: bytes | memoryview) -> None:
         """Take what arrived, unless it is the head of a request that has grown too long."""
@@ -112,6 +122,26 @@ class Connection(HttpToolsProtocol):
         if self._head > _LONGEST_HEAD and not self.transport.is_closing():
             self._why = "The head of the request is too long."
             self.send_400_response(self._why)
+
+    def begin_rest(self) -> None:
+        """From here to its end, receive the body that has begun past the parser, which would copy it."""
+        if self._left > _NOT_WORTH_IT and not self.transport.is_closing():
+            self.rest, self._left = Rest(self._left), 0
+
+    def rest_received(self, count: int) -> None:
+        """Take what arrived of a body past the parser."""
+        assert self.rest is not None
+        self._moved_at = self.loop.time()
+        self._arrived += count
+        self._unset_keepalive_if_required()
+        block = self.rest.came(count)
+        if block is not None:
+            self._hand_on(block, self.rest.ahead)
+        if self.rest.is_over:
+            self.rest.end()
+            self.rest = None
+            self.parser = request_parser(self)  # the other one still waits for the body
+            self.on_message_complete()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -126,18 +156,26 @@ class Connection(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _LONGEST_HEAD:
             self._refuse("The head of the request is too long.")
         super().on_headers_complete()
-        self.scope["extensions"] = {ANSWER_AT_ONCE: {"write": partial(answer_at_once, self.cycle)}}
+        self._left = 0 if self.parser.should_upgrade() else declared_length(self.headers)
+        self.scope["extensions"] = {
+            ANSWER_AT_ONCE: {"write": partial(answer_at_once, self.cycle)},
+            ANSWER_BY_THREADS: {"begin": partial(self._begin_outlet, self.cycle)},
+            BODY_PIECES: {"take": partial(take, self.cycle)},
+        }
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body arrived."""
+        self._left -= len(body)
+        self._hand_on(body, _BODY_AHEAD)
+
+    def _hand_on(self, piece: Piece, ahead: int) -> None:
         cycle: Any = self.cycle
         if cycle.response_complete:
             return
         if not isinstance(cycle.body, Pieces):
             cycle.body = Pieces()
-        cycle.body.append(body)
-        cycle.body.size += len(body)
-        if cycle.body.size > _BODY_AHEAD:
+        cycle.body.add(piece)
+        if cycle.body.size > ahead:
             self.flow.pause_reading()
         cycle.message_event.set()
 
@@ -155,7 +193,7 @@ class Connection(HttpToolsProtocol):
     def _look(self) -> None:
         """Hang up on a client that has kept us waiting for too long; look again later otherwise."""
         now = self.loop.time()
-        unsent = self.transport.get_write_buffer_size()
+        unsent = self.transport.get_write_buffer_size() + (self._outlet.waiting if self._outlet is not None else 0)
         if unsent != self._unsent or not (unsent or self._awaits_request()):
             self._unsent, self._moved_at = unsent, now
         if now - self._moved_at >= self.idle_s or self._is_too_slow(now):
@@ -183,9 +221,29 @@ class Connection(HttpToolsProtocol):
             return self.cycle is None or (self._in_head and self._head > 0)
         return bool(self.cycle.more_body and not self.flow.read_paused)
 
+    def _begin_outlet(self, cycle: RequestResponseCycle, head: bytes) -> Outlet | None:
+        """Where threads write the answer to this request; None, and nothing done, if its turn has not come."""
+        if not _takes_answer(cycle) or self.transport.get_write_buffer_size():
+            return None
+        self._outlet = Outlet(cycle, head if cycle.keep_alive else head[:-2] + b"connection: close\r\n\r\n")
+        return self._outlet
+
     def _refuse(self, why: str) -> None:
         self._why = why
         raise NotTaken(why)
+
+
+def declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """How long a body is, if its head says so; 0 if not. The parser has let at most one of these headers pass."""
+    known = {name: value for name, value in headers if name in {b"content-length", b"transfer-encoding"}}
+    return 0 if b"transfer-encoding" in known else int(known.get(b"content-length", 0))
+
+
+def request_parser(connection: HttpToolsProtocol) -> HttpRequestParser:
+    """A parser that is as uvicorn makes them for a new connection."""
+    parser = HttpRequestParser(connection)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 def answer_at_once(cycle: RequestResponseCycle, answer: bytes) -> bool:
@@ -194,7 +252,7 @@ def answer_at_once(cycle: RequestResponseCycle, answer: bytes) -> bool:
     That is where a client is slow, hangs up after this answer, or is gone. Uvicorn's way looks through every header of
     every answer, which takes a tenth of a small request.
     """
-    if cycle.disconnected or cycle.response_started or cycle.flow.write_paused or not cycle.keep_alive:
+    if not (_takes_answer(cycle) and cycle.keep_alive):
         return False
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
@@ -202,3 +260,7 @@ def answer_at_once(cycle: RequestResponseCycle, answer: bytes) -> bool:
     cycle.message_event.set()
     cycle.on_response()
     return True
+
+
+def _takes_answer(cycle: RequestResponseCycle) -> bool:
+    return not (cycle.disconnected or cycle.response_started or cycle.flow.write_paused)

@@ -3,11 +3,10 @@
 import typer
 
 from modelkeep.cli.client import JSON, SERVER, TOKEN, WORKSPACE, Client
-from modelkeep.cli.transfer.cache import Cache, cache_folder
-from modelkeep.cli.transfer.download import fetch, missing_files
-from modelkeep.cli.transfer.place import check_free, place
-from modelkeep.cli.transfer.plan import Plan, read_plan
-from modelkeep.cli.transfer.progress import progress_bar
+from modelkeep.cli.transfer.cache import Cache, boot_id, cache_folder
+from modelkeep.cli.transfer.place import check_free
+from modelkeep.cli.transfer.plan import read_plan
+from modelkeep.cli.transfer.pulling import pull_plan
 from modelkeep.cli.transfer.quick import report
 from modelkeep.environment import environment
 
@@ -28,17 +27,6 @@ def pull(
     client = Client(server, token, workspace)
     check_free(folder)
     plan = read_plan(uri, client.call("GET", "resolve", uri=uri))
-    cache = Cache(cache_folder(environment()))
-    fetched = _fetched(client, cache, plan, shown=not as_json)
-    try:
-        place(cache, plan.files, folder, link=link)
-    except FileNotFoundError:  # the cache was cleared meanwhile, by somebody else
-        fetched += _fetched(client, cache, plan, shown=not as_json)
-        place(cache, plan.files, folder, link=link)
+    cache = Cache(cache_folder(environment()), boot_id())
+    fetched = pull_plan(client.server, cache, plan, folder, link=link, shown=not as_json)
     typer.echo(report(plan, folder, fetched, as_json=as_json))
-
-
-def _fetched(client: Client, cache: Cache, plan: Plan, *, shown: bool) -> int:
-    missing = missing_files(cache, plan)
-    with progress_bar("pull", sum(file.size for file in missing), shown=shown) as progress:
-        return fetch(client.server, cache, plan.root, missing, progress)

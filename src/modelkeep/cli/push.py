@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from modelkeep.cli.client import JSON, SERVER, TOKEN, WORKSPACE, Client
+from modelkeep.cli.tables import counted
 from modelkeep.cli.transfer.cache import cache_folder
 from modelkeep.cli.transfer.pushing import Pushed, Wanted, scan_folder
 from modelkeep.cli.transfer.pushing import push as push_folder
@@ -51,7 +52,8 @@ def _tag(text: str) -> tuple[str, str]:
 
 def _told(pushed: Pushed) -> str:
     if pushed.is_new:
-        what = f"{pushed.name} version {pushed.version} is registered: {pushed.files} files, {pushed.size} bytes."
+        amount = f"{counted(pushed.files, 'file')}, {counted(pushed.size, 'byte')}"
+        what = f"{pushed.name} version {pushed.version} is registered: {amount}."
     else:
         what = f"{pushed.name} version {pushed.version} has exactly these files: nothing to do (--force makes another)."
     return f"{what}\n{pushed.digest}"

@@ -1,8 +1,11 @@
-"""Who is calling, in which workspace: the values that travel with every transaction."""
+"""Who is calling, in which workspace: the values that travel with every transaction; and what bodies arrive in."""
 
 from dataclasses import dataclass
 
 DEFAULT_WORKSPACE = "default"
+
+# Some of the bytes of a body on its way in.
+Piece = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from typing import Any
 
 from modelkeep.access import Permission, require
 from modelkeep.app import App
+from modelkeep.artifacts import FileBody
 from modelkeep.core.errors import DomainError, EndpointNotFound, InvalidInput, TooLarge
-from modelkeep.core.types import Actor, Caller
+from modelkeep.core.types import Actor, Caller, Piece
 from modelkeep.faces.access_log import AccessLog
 from modelkeep.faces.guard import Guard, check_body
 from modelkeep.faces.operations import Body, Exchange, Face, Mode, Operation, Public, Reply, Signed
@@ -23,6 +24,7 @@ from modelkeep.faces.routing import Router, decode, query_fields
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Take = Callable[[], Awaitable[tuple[list[Piece], bool] | None]]
 
 _log = logging.getLogger("modelkeep")
 _READ_METHODS = {"GET", "HEAD"}
@@ -46,6 +48,12 @@ COMMON_HEADERS = [
 # The ASGI extension of a server that can `write` the bytes of a whole answer, head and body, at once; that is False
 # where it wrote nothing, because the client is slow, wants to hang up, or went.
 ANSWER_AT_ONCE = "modelkeep.answer_at_once"
+# The ASGI extension of a server that lets threads write an answer: `begin` with the bytes of its head gives an outlet
+# for the body, or None, where it wrote nothing. After the last byte `end` is called.
+ANSWER_BY_THREADS = "modelkeep.answer_by_threads"
+# The ASGI extension of a server that lets `take` the pieces of a body that have arrived, which `receive` would copy
+# into one, and whether more will come; None once the client is gone.
+BODY_PIECES = "modelkeep.body_pieces"
 
 
 class ClientGone(Exception):
@@ -62,16 +70,26 @@ class _Request:
     query: bytes
     headers: Mapping[bytes, bytes]
     receive: Receive
+    take: Take | None
     operation: Operation | None = None
     who: str = ""
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[Piece]:
         """The body as it arrives."""
         more = True
         while more:
+            pieces, more = await self._next_pieces()
+            while pieces:
+                yield pieces.pop(0)
+
+    async def _next_pieces(self) -> tuple[list[Piece], bool]:
+        if self.take is None:
             piece, more = await self._next_piece()
-            if piece:
-                yield piece
+            return [piece] if piece else [], more
+        taken = await self.take()
+        if taken is None:
+            raise ClientGone
+        return taken
 
     async def _next_piece(self) -> tuple[bytes, bool]:
         message = await self.receive()
@@ -119,13 +137,14 @@ class HttpFace:
             scope["query_string"],
             _headers(scope["headers"]),
             receive,
+            scope.get("extensions", {}).get(BODY_PIECES, {}).get("take"),
         )
         self._log.in_progress.inc()
         status, broken = _CLIENT_GONE, False
         try:
             reply = await self._reply(request)
             status = reply.status
-            if not _sent_at_once(scope, request, reply):
+            if not _sent_at_once(scope, request, reply) and not await _poured(scope, request, reply):
                 await _send(send, request, reply)
         except (ClientGone, asyncio.CancelledError):
             status = _CLIENT_GONE
@@ -245,10 +264,32 @@ def _sent_at_once(scope: Mapping[str, Any], request: _Request, reply: Reply) -> 
     offered = scope.get("extensions", {}).get(ANSWER_AT_ONCE)
     if offered is None or not isinstance(reply.body, bytes) or reply.status == _TOO_LARGE:
         return False
-    head, with_length = _head(reply.status, tuple(reply.headers))
-    size = b"\r\ncontent-length: %d" % len(reply.body) if with_length else b""
     body = b"" if request.method == "HEAD" else reply.body
-    return bool(offered["write"](b"%b%b%b\r\n\r\n%b" % (head, request.id.encode(), size, body)))
+    return bool(offered["write"](_whole_head(request, reply, len(reply.body)) + body))
+
+
+async def _poured(scope: Mapping[str, Any], request: _Request, reply: Reply) -> bool:
+    """Let threads send what they read of a file, where the server offers that; otherwise do nothing."""
+    offered = scope.get("extensions", {}).get(ANSWER_BY_THREADS)
+    if offered is None or not isinstance(reply.body, FileBody) or request.method == "HEAD":
+        return False
+    outlet = offered["begin"](_whole_head(request, reply, reply.body.size))
+    if outlet is None:
+        return False
+    try:
+        await reply.body.pour(outlet)
+        outlet.end()
+    except ConnectionError as error:
+        raise ClientGone from error
+    finally:
+        reply.body.close()
+    return True
+
+
+def _whole_head(request: _Request, reply: Reply, size: int) -> bytes:
+    head, with_length = _head(reply.status, tuple(reply.headers))
+    length = b"\r\ncontent-length: %d" % size if with_length else b""
+    return b"%b%b%b\r\n\r\n" % (head, request.id.encode(), length)
 
 
 @lru_cache(256)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from modelkeep.access import Permission
 from modelkeep.app import App
 from modelkeep.core.errors import DomainError
-from modelkeep.core.types import Caller
+from modelkeep.core.types import Caller, Piece
 
 _JSON_BODY = 8 * 1024 * 1024
 
@@ -81,7 +81,7 @@ class Exchange:
     request: Any
     method: str
     headers: Mapping[bytes, bytes]
-    body: AsyncIterator[bytes]
+    body: AsyncIterator[Piece]
 
 
 class Face(Protocol):

@@ -6,7 +6,7 @@ prometheus_client's own registry, which the server shows beside its own.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
@@ -215,6 +215,9 @@ class _Parts(PartUploads):
         return _PartStaging(
             self._guard.call("stage_part", lambda: self._inner.stage(upload, handle, number)), self._guard
         )
+
+    def blocks(self, upload: str, handle: str, part: Part) -> Generator[bytes, None, None]:
+        return self._inner.blocks(upload, handle, part)
 
     def join(self, upload: str, handle: str, parts: Sequence[Part]) -> Joined:
         return _Joined(self._guard.call("join", lambda: self._inner.join(upload, handle, parts)), self._guard)

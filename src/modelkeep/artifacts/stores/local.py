@@ -57,7 +57,7 @@ class LocalBlobs:
 
     def __init__(self, root: Path, on_fsync_failure: Callable[[OSError], None] = end_process) -> None:
         self._on_fsync_failure = on_fsync_failure
-        # Shards whose way down this process has synced; one that merely exists may be another's, not synced yet.
+        # Folders whose way down this process has synced; one that merely exists may be another's, not synced yet.
         self._durable: set[str] = set()
         with disk_errors(), closing_fd(self._open_root(root)) as top:
             self.staging = self.own_folder(top, "staging")
@@ -141,8 +141,8 @@ class LocalBlobs:
         tells whether it was there.
         """
         sha256, size = blob
-        with self._shard(sha256, make=True) as shard:
-            self.sync(fd, discardable=True)
+        self.sync(fd, discardable=True)
+        with self._durable_shard(sha256) as shard:
             if replace:
                 self._replace(name, sha256, shard)
             else:
@@ -188,9 +188,7 @@ class LocalBlobs:
 
     def make_folder(self, parent: int, name: str) -> None:
         """Make a folder of a folder, durably; one that is there is fine."""
-        with suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=parent)
-            os.chmod(name, 0o700, dir_fd=parent)  # the umask may have taken bits away
+        _make_folder(parent, name)
         self.sync(parent)
 
     def own_folder(self, parent: int, name: str) -> int:
@@ -198,13 +196,26 @@ class LocalBlobs:
         return os.open(name, FOLDER_FLAGS, dir_fd=parent)
 
     @contextmanager
-    def _shard(self, sha256: str, *, make: bool = False) -> Iterator[int]:
+    def _durable_shard(self, sha256: str) -> Iterator[int]:
+        """A shard to write to, made if there is none; the way down to it survives a power loss once this is left."""
         _, first, second, _ = blob_key(sha256)
-        if make and first + second not in self._durable:
+        if first + second in self._durable:
+            with self._shard(sha256) as shard:
+                yield shard
+            return
+        if first not in self._durable:
             self.make_folder(self._blobs, first)
-            with open_folder(self._blobs, first) as outer:
-                self.make_folder(outer, second)
-            self._durable.add(first + second)
+            self._durable.add(first)
+        with open_folder(self._blobs, first) as outer:
+            _make_folder(outer, second)
+            with open_folder(outer, second) as shard:
+                yield shard
+            self.sync(outer)  # this late, as the sync of what lies below has written most of it already
+        self._durable.add(first + second)
+
+    @contextmanager
+    def _shard(self, sha256: str) -> Iterator[int]:
+        _, first, second, _ = blob_key(sha256)
         with open_folder(self._blobs, first) as outer, open_folder(outer, second) as shard:
             yield shard
 
@@ -253,6 +264,12 @@ class LocalBlobs:
                     os.unlink(name, dir_fd=self.staging)
                 return True
         return False
+
+
+def _make_folder(parent: int, name: str) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=parent)
+        os.chmod(name, 0o700, dir_fd=parent)  # the umask may have taken bits away
 
 
 class LocalStaging(Staging):

@@ -10,7 +10,7 @@ import re
 import secrets
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import accumulate
 from typing import Protocol
@@ -20,6 +20,7 @@ from blake3 import blake3
 from modelkeep.artifacts.blobs import BLOCK, MOST_PARTS, Link, Part, PartStaging, Staging, check_upload_id
 from modelkeep.artifacts.stores.disk import (
     READ_FLAGS,
+    closing_fd,
     disk_errors,
     names_in,
     open_folder,
@@ -77,6 +78,18 @@ class LocalParts:
         _check_number(number)
         with disk_errors(), self._opened(upload):
             return LocalPart(self, self._disk, upload, number)
+
+    def blocks(self, upload: str, _handle: str, part: Part) -> Generator[bytes, None, None]:
+        check_upload_id(upload)
+        with disk_errors(), self._opened(upload) as folder:
+            _check_part(folder, part)
+            digest = blake3()
+            with closing_fd(os.open(str(part.number), READ_FLAGS, dir_fd=folder)) as file:
+                while block := os.read(file, BLOCK):
+                    digest.update(block)
+                    yield block
+            if digest.hexdigest() != part.etag:
+                raise _other_part(part)
 
     def join(self, upload: str, _handle: str, parts: Sequence[Part]) -> "LocalJoined":
         check_upload_id(upload)

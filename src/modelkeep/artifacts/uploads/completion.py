@@ -21,6 +21,7 @@ from modelkeep.artifacts.service import Naming, check_writable, put_file
 from modelkeep.artifacts.threads import HASHING, Lane, in_thread
 from modelkeep.artifacts.transfer import Received, commit_and_name
 from modelkeep.artifacts.uploads import store
+from modelkeep.artifacts.uploads.ahead import BEGINNINGS, Beginning
 from modelkeep.artifacts.uploads.service import Upload, check_path, check_sha256, is_alive, upload_of
 from modelkeep.artifacts.usage.service import within_quota
 from modelkeep.core.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -214,7 +215,8 @@ class _Assembly:
         return Completed(upload.path, content.sha256, content.size)
 
     async def _stored(self, joined: Joined, sha256: str | None) -> Content:
-        content = await asyncio.wrap_future(_JOINING.submit(lambda: self._read(joined)))
+        beginning = BEGINNINGS.take(self._id)
+        content = await asyncio.wrap_future(_JOINING.submit(lambda: self._read(joined, beginning)))
         if sha256 not in (None, content.sha256):
             raise await self._refusal(content.sha256)
         await commit_and_name(
@@ -229,14 +231,17 @@ class _Assembly:
     def _id(self) -> str:
         return self._claim.upload.id
 
-    def _read(self, joined: Joined) -> Content:
-        """Every byte once: one thread reads, and in the store writes, while the other hashes."""
-        digests, naming = Digests(), Lane(HASHING)
+    def _read(self, joined: Joined, beginning: Beginning | None) -> Content:
+        """Every byte once: one thread reads, and in the store writes, while the other hashes what is not hashed yet."""
+        digests = Digests() if beginning is None else beginning.end(self._claim.parts)
+        known, naming = digests.size, Lane(HASHING)
         under_way: deque[Future[None]] = deque()
         for offset in range(0, joined.size, BLOCK):
             if self._lost.is_set():
                 raise _TurnLost
-            block = joined.read_at(offset, BLOCK)
+            block = memoryview(joined.read_at(offset, BLOCK))[max(0, known - offset) :]
+            if not block:
+                continue
             digests.hash_chunks(block)
             under_way.append(naming.submit(partial(digests.hash_whole, block)))
             if len(under_way) > _BLOCKS_AHEAD:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from modelkeep.artifacts.blobs import BlobStore, Part, PartStaging
-from modelkeep.artifacts.threads import Lane
+from modelkeep.artifacts.threads import Lane, settled
 from modelkeep.artifacts.transfer import batches
+from modelkeep.artifacts.uploads.ahead import BEGINNINGS
 from modelkeep.artifacts.uploads.service import LARGEST_PART, Upload, note_part, open_upload
 from modelkeep.artifacts.usage.service import get_quota, within_quota
 from modelkeep.core.errors import InvalidInput
-from modelkeep.core.types import Caller
+from modelkeep.core.types import Caller, Piece
 from modelkeep.db import Database, Tx
 
 # Apart from those that move whole files: a part that an object store takes its time for holds up parts only.
@@ -27,7 +28,7 @@ _PARTS = ThreadPoolExecutor(32, thread_name_prefix="part")
 class PartBody:
     """A part as it arrives, and what its sender says of it: its length, and its SHA-256."""
 
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncIterator[Piece]
     declared: int | None = None
     sha256: bytes | None = None
 
@@ -46,6 +47,7 @@ async def receive_part(
         chunks = body.chunks if allowance is None else allowance.counted(body.chunks)
         part = await _written(blobs, upload, number, body, chunks)
         await database.write(caller, lambda tx: note_part(tx, upload_id, part))
+        BEGINNINGS.add(blobs, upload, part)
     return part
 
 
@@ -55,7 +57,7 @@ def _asked(tx: Tx, upload_id: str, number: int) -> tuple[Upload, int | None]:
     return upload, get_quota(tx, tx.workspace) if upload.plan.size is None else None
 
 
-async def _written(blobs: BlobStore, upload: Upload, number: int, body: PartBody, chunks: AsyncIterator[bytes]) -> Part:
+async def _written(blobs: BlobStore, upload: Upload, number: int, body: PartBody, chunks: AsyncIterator[Piece]) -> Part:
     expected = upload.plan.length_of(number)
     writing = _Writing(lambda: blobs.parts.stage(upload.id, upload.handle, number), body.sha256)
     try:
@@ -88,14 +90,14 @@ class _Writing:
         self._lane = Lane(_PARTS)
         self._last: Future[None] = self._lane.submit(self._open)
 
-    async def take(self, batch: Sequence[bytes]) -> None:
+    async def take(self, batch: Sequence[Piece]) -> None:
         """Have a batch written, once the one before it is."""
-        await asyncio.wrap_future(self._last)
+        await settled(self._last)
         self._last = self._lane.submit(partial(self._write, batch))
 
     async def committed(self) -> Part:
         """The part, durably. Raises InvalidInput if it has another SHA-256."""
-        await asyncio.wrap_future(self._last)
+        await settled(self._last)
         return await asyncio.wrap_future(self._lane.submit(self._commit))
 
     async def abandon(self) -> None:
@@ -105,7 +107,7 @@ class _Writing:
     def _open(self) -> None:
         self._staging = self._stage()
 
-    def _write(self, batch: Sequence[bytes]) -> None:
+    def _write(self, batch: Sequence[Piece]) -> None:
         assert self._staging is not None
         for piece in batch:
             self._staging.write(piece)

@@ -1,7 +1,8 @@
 """The files of this machine's pulls, each kept once under its SHA-256 and shared by all processes.
 
 A kept file is sealed: it cannot be written to and has a modification time that only sealing gives. One that was changed
-through a hard link after all has another, and is hashed before it is used again.
+through a hard link after all has another, and is hashed before it is used again. A seal that was put on before the
+bytes were on the disk for certain counts for no longer than the machine runs: a power loss may leave it and not them.
 """
 
 # Without pathlib: to load it takes a tenth of the time that a pull from the cache may take.
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 BLOCK = 1 << 20
 _SEALED_NS = 1_000_000_000 * 10**9
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _SEALED_MODE = 0o444
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -29,6 +31,15 @@ class Kept(NamedTuple):
     size: int
 
 
+def boot_id() -> str:
+    """What this run of the machine is called, from its start to its end; nothing where the system does not say."""
+    try:
+        with open(_BOOT_ID) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 def cache_folder(environment: Mapping[str, str]) -> str:
     """Where the cache is: MODELKEEP_CACHE, or `modelkeep` in the user's folder for caches."""
     caches = environment.get("XDG_CACHE_HOME") or os.path.join(environment.get("HOME") or "/tmp", ".cache")  # noqa: S108
@@ -36,10 +47,11 @@ def cache_folder(environment: Mapping[str, str]) -> str:
 
 
 class Cache:
-    """Files by their SHA-256 below one folder."""
+    """Files by their SHA-256 below one folder. With a `boot_id`, what is kept does not wait for the disk."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, boot: str = "") -> None:
         self.folder = folder
+        self._sealed_now = _SEALED_NS + _offset(boot) if boot else _SEALED_NS
 
     def path(self, sha256: str) -> str:
         """Where a file is kept, or will be."""
@@ -53,14 +65,14 @@ class Cache:
             return False
         if not stat.S_ISREG(found.st_mode) or found.st_size != size:
             return self._forget(sha256)
-        return found.st_mtime_ns == _SEALED_NS or self.verify(sha256)
+        return found.st_mtime_ns in {_SEALED_NS, self._sealed_now} or self.verify(sha256)
 
     def verify(self, sha256: str) -> bool:
         """Hash a kept file; one that is not what it should be is forgotten."""
         try:
             with open(self.path(sha256), "rb", buffering=0) as file:
                 if hash_file(file.fileno()) == sha256:
-                    _seal(file.fileno())
+                    _seal(file.fileno(), _SEALED_NS)
                     return True
         except OSError:
             pass
@@ -103,7 +115,7 @@ class Cache:
         """Make a part, which is whole and was hashed, the kept file."""
         os.makedirs(os.path.dirname(self.path(sha256)), mode=0o700, exist_ok=True)
         os.replace(f"{self.folder}/parts/{sha256}", self.path(sha256))
-        _seal(part)  # last: a file that is not sealed is hashed before it is used
+        _seal(part, self._sealed_now)  # last: a file that is not sealed is hashed before it is used
         self.forget_done(sha256)
 
     def forget_done(self, sha256: str) -> None:
@@ -141,10 +153,16 @@ def hash_file(fd: int) -> str:
     return digest.hexdigest()
 
 
-def _seal(fd: int) -> None:
-    os.fsync(fd)  # or after a power loss the seal may be there and the bytes not
+def _offset(boot: str) -> int:
+    """From the seal for good to that of a run of the machine: some nanoseconds, less than a second."""
+    return 1 + int(hashlib.sha256(boot.encode()).hexdigest()[:16], 16) % (10**9 - 1)
+
+
+def _seal(fd: int, seal: int) -> None:
+    if seal == _SEALED_NS:
+        os.fsync(fd)  # or after a power loss the seal may be there and the bytes not
     os.fchmod(fd, _SEALED_MODE)
-    os.utime(fd, ns=(_SEALED_NS, _SEALED_NS))
+    os.utime(fd, ns=(seal, seal))
 
 
 def _locked(path: str) -> int:

@@ -1,15 +1,17 @@
-"""The pull of a version that is in the cache already: one question to the server, and nothing loaded that it can spare.
+"""A pull with nothing loaded that it can spare, which for files that are in the cache is most of the command.
 
 Whatever is out of the ordinary, in the arguments or on the way, is left to the full command.
 """
 
+import importlib
 import json
 import socket
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from modelkeep.cli.transfer.cache import Cache, cache_folder
+from modelkeep.cli.tables import counted
+from modelkeep.cli.transfer.cache import Cache, boot_id, cache_folder
 from modelkeep.cli.transfer.place import check_free, place
 from modelkeep.cli.transfer.plan import Plan, read_plan
 from modelkeep.environment import environment
@@ -29,26 +31,45 @@ class Asked(NamedTuple):
     values: dict[str, str]
 
 
+class Place(NamedTuple):
+    """Where the server is, and who asks."""
+
+    address: str
+    token: str
+    workspace: str
+
+
 def pulled(arguments: list[str]) -> bool:
-    """Whether the pull was done; if not, nothing was. Raises Refused if the folder cannot be made."""
+    """Whether the pull was done; if not, nothing was. Raises Refused, ServerGone or OSError."""
     asked = _read(arguments)
     if asked is None:
         return False
     variables = environment()
-    answer = _resolve(asked, variables)
+    server = _server(asked, variables)
+    answer = _resolve(server, asked.uri)
     if answer is None:
         return False
     plan = read_plan(asked.uri, answer)
-    cache = Cache(cache_folder(variables))
-    if not all(cache.has(file.sha256, file.size) for file in plan.files):
-        return False
     check_free(asked.folder)
-    try:
-        place(cache, plan.files, asked.folder, link="--link" in asked.flags)
-    except FileNotFoundError:  # somebody clears the cache
-        return False
-    sys.stdout.write(report(plan, asked.folder, 0, as_json="--json" in asked.flags) + "\n")
+    fetched = _made(server, Cache(cache_folder(variables), boot_id()), plan, asked)
+    sys.stdout.write(report(plan, asked.folder, fetched, as_json="--json" in asked.flags) + "\n")
     return True
+
+
+def _made(server: Place, cache: Cache, plan: Plan, asked: Asked) -> int:
+    """Make the folder; how many bytes came from the server for it."""
+    link = "--link" in asked.flags
+    if all(cache.has(file.sha256, file.size) for file in plan.files):
+        try:
+            place(cache, plan.files, asked.folder, link=link)
+            return 0
+        except FileNotFoundError:  # somebody clears the cache
+            pass
+    # Only now, as to load all that this needs takes as long as the rest.
+    pulling = importlib.import_module("modelkeep.cli.transfer.pulling")
+    wire = importlib.import_module("modelkeep.cli.wire").Server(*server)
+    shown = "--json" not in asked.flags
+    return int(pulling.pull_plan(wire, cache, plan, asked.folder, link=link, shown=shown))
 
 
 def report(plan: Plan, folder: str, fetched: int, *, as_json: bool) -> str:
@@ -58,7 +79,7 @@ def report(plan: Plan, folder: str, fetched: int, *, as_json: bool) -> str:
         counts = {"files": len(plan.files), "size": plan.size, "fetched": fetched}
         return json.dumps(told | counts | {"folder": folder})
     origin = "all of it from the cache" if not fetched else f"{fetched} of {plan.size} bytes fetched"
-    return f"{plan.shown} is in {folder}: {len(plan.files)} files, {origin}.\n{plan.digest}"
+    return f"{plan.shown} is in {folder}: {counted(len(plan.files), 'file')}, {origin}.\n{plan.digest}"
 
 
 def _read(arguments: list[str]) -> Asked | None:
@@ -79,18 +100,24 @@ def _read(arguments: list[str]) -> Asked | None:
     return asked._replace(uri=places[0], folder=places[1]) if len(places) == 2 else None
 
 
-def _resolve(asked: Asked, variables: Mapping[str, str]) -> Any:
-    server = asked.values.get("server") or variables.get("MODELKEEP_URL") or variables.get("MLFLOW_TRACKING_URI")
-    host, slash, prefix = (server or _DEFAULT_SERVER).removeprefix("http://").partition("/")
+def _server(asked: Asked, variables: Mapping[str, str]) -> Place:
+    address = asked.values.get("server") or variables.get("MODELKEEP_URL") or variables.get("MLFLOW_TRACKING_URI")
+    token = asked.values.get("token") or variables.get("MLFLOW_TRACKING_TOKEN") or ""
+    workspace = asked.values.get("workspace") or variables.get("MLFLOW_WORKSPACE") or ""
+    return Place(address or _DEFAULT_SERVER, token, workspace)
+
+
+def _resolve(server: Place, uri: str) -> Any:
+    host, slash, prefix = server.address.removeprefix("http://").partition("/")
     name, colon, port = host.rpartition(":")
     if "://" in host or not colon or not port.isdecimal() or not name.replace(".", "").replace("-", "").isalnum():
         return None
-    target = f"{slash}{prefix}".rstrip("/") + "/api/v1/resolve?uri=" + _escaped(asked.uri)
+    target = f"{slash}{prefix}".rstrip("/") + "/api/v1/resolve?uri=" + _escaped(uri)
     lines = [f"GET {target} HTTP/1.1", f"Host: {host}", "Accept: application/json", "Connection: close"]
-    if token := asked.values.get("token") or variables.get("MLFLOW_TRACKING_TOKEN"):
-        lines.append(f"Authorization: Bearer {token}")
-    if workspace := asked.values.get("workspace") or variables.get("MLFLOW_WORKSPACE"):
-        lines.append(f"X-MLFLOW-WORKSPACE: {workspace}")
+    if server.token:
+        lines.append(f"Authorization: Bearer {server.token}")
+    if server.workspace:
+        lines.append(f"X-MLFLOW-WORKSPACE: {server.workspace}")
     if any("\r" in line or "\n" in line or not line.isascii() for line in lines):
         return None
     return _answered(name, int(port), "\r\n".join([*lines, "", ""]).encode())

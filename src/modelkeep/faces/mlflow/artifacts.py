@@ -13,6 +13,7 @@ from modelkeep.artifacts import (
 )
 from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.core.names import missing_value
+from modelkeep.core.types import Piece
 from modelkeep.db import Tx
 from modelkeep.faces.files import declared_sha256, declared_size, send_found
 from modelkeep.faces.mlflow.artifact_messages import (
@@ -116,7 +117,7 @@ def _proxied(request: ArtifactPath) -> tuple[str, ...]:
 
 
 async def _store(
-    exchange: Exchange, segments: tuple[str, ...], chunks: AsyncIterator[bytes], declared: int | None
+    exchange: Exchange, segments: tuple[str, ...], chunks: AsyncIterator[Piece], declared: int | None
 ) -> None:
     app, sha256 = exchange.app, declared_sha256(exchange.headers)
     await store_file(app.database, exchange.caller, app.blobs, segments, chunks, declared, sha256=sha256)

@@ -55,12 +55,12 @@ class Names:
         return self.pointed(sha256) if found is None else Place(key, found[1], found[0])
 
     def size(self, sha256: str) -> int | None:
-        """How many bytes a blob has."""
+        """How many bytes the bucket has of a blob: 0 where only the name of a large one is left."""
         size = self._objects.head(self.key(*blob_key(sha256)))
         if size is not None:
             return size
         place = self.pointed(sha256)
-        return None if place is None else place.size
+        return None if place is None else self._objects.head(place.key) or 0
 
     def put(self, sha256: str, body: Body, *, replace: bool) -> None:
         """Write a small blob, unless it is there. Raises Corrupt if what is there has another size."""

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 
 from modelkeep.artifacts.blobs import (
@@ -46,6 +46,10 @@ class S3Parts(PartUploads):
 
     def stage(self, upload: str, handle: str, number: int) -> "S3Part":
         return S3Part(self._requests, self._senders, self._key(upload), handle, number)
+
+    def blocks(self, upload: str, _handle: str, _part: Part) -> Generator[bytes, None, None]:
+        self._key(upload)
+        raise NotFound("An object store gives out no part before they are joined")
 
     def join(self, upload: str, handle: str, parts: Sequence[Part]) -> "S3Joined":
         self._key(upload)
