@@ -1,15 +1,21 @@
 """Downloads that threads write to the client's socket: whole for whoever takes them, and given up with who goes."""
 
+import asyncio
 import hashlib
+import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from faces.mlflow.wire import Wire
+from modelkeep.cli.outlet import Outlet
 from servers import RunningServer
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts/"
@@ -141,3 +147,74 @@ def test_many_clients_that_take_nothing_hold_nobody_up(server: RunningServer, pa
     finally:
         for connection in idle:
             connection.close()
+
+
+NONSENSE = [
+    b"\0nonsense\r\n\r\n",
+    b"GET http://elsewhere/ HTTP/1.1\r\nHost: elsewhere\r\n\r\n",
+    b"GET / HTTP/1.1\r\nX: ",
+]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=["no request", "a refused head", "a head without end"])
+@pytest.mark.parametrize("late", [False, True], ids=["with the requests", "within an answer"])
+def test_no_refusal_breaks_into_an_answer(server: RunningServer, path: str, nonsense: bytes, late: bool) -> None:
+    """Requests before one that is none get their answers whole, and nothing else; then the client is hung up on."""
+    sent = nonsense + b"x" * 100_000 * nonsense.endswith(b" ")
+    with asked(server, path, room=16 * 1024) as connection:
+        connection.sendall(request(server, path) + (b"" if late else sent))
+        first = connection.recv(1000, socket.MSG_PEEK | socket.MSG_WAITALL)
+        assert first.startswith(b"HTTP/1.1 200")
+        if late:
+            connection.sendall(sent)
+        for _ in range(2):
+            assert answer(connection)[1] == LARGE
+        left = b""
+        try:
+            while piece := connection.recv(1 << 16):
+                left += piece
+        except ConnectionResetError:
+            pass
+        assert not left or left.startswith(b"HTTP/1.1 400")
+
+
+def test_a_thread_is_left_to_others_by_a_client_that_takes_little_but_takes_it_often() -> None:
+    """However short each of its pauses, who takes a block slowly is waited for by the loop and by no thread."""
+
+    async def written_whole() -> bool:
+        ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=ours)
+        log = logging.getLogger("modelkeep")
+        cycle = RequestResponseCycle(
+            {},
+            transport,
+            FlowControl(transport),
+            log,
+            log,
+            False,
+            [],
+            asyncio.Event(),
+            False,
+            True,
+            list,  # type: ignore[typeddict-item]
+        )
+        outlet = Outlet(cycle, b"head")
+        reading = threading.Thread(target=sip, args=(theirs,))
+        reading.start()
+        try:
+            return outlet.write(bytes(1 << 20))
+        finally:
+            outlet.close()
+            transport.abort()
+            await asyncio.sleep(0.01)
+            reading.join()
+            theirs.close()
+
+    assert not asyncio.run(written_whole())
+
+
+def sip(connection: socket.socket) -> None:
+    """Take what comes in small sips."""
+    while connection.recv(8192):
+        time.sleep(0.002)

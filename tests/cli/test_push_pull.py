@@ -186,6 +186,13 @@ def test_what_cannot_be_is_one_line(terminal: Terminal, arguments: tuple[str, ..
     assert not (terminal.folder / "new").exists()
 
 
+def test_an_option_without_its_value_is_refused(terminal: Terminal, folder: Path, model: str) -> None:
+    """A pull whose last option lacks what should follow it is not done with something else instead."""
+    terminal.done("push", folder, "--model", model, "--create")
+    assert "workspace" in terminal.run("pull", f"models:/{model}/1", "new", "--workspace").stderr
+    assert not (terminal.folder / "new").exists()
+
+
 @pytest.mark.parametrize("command", ["pull", "push"])
 def test_no_server_has_its_own_exit_code(terminal: Terminal, folder: Path, command: str) -> None:
     """Nobody at the address ends with code 4 and leaves nothing."""

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import socket
 import threading
 import time
@@ -13,10 +14,12 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from faces.mlflow.wire import Wire
 from modelkeep.bootstrap import build
 from modelkeep.cli.connection import Connection
+from modelkeep.cli.outlet import Outlet
 from modelkeep.config import Settings
 from modelkeep.faces.table import build_http
 from servers import RunningServer, free_port
@@ -51,12 +54,24 @@ def folder(wire: Wire) -> str:
     return f"0/{info['run_id']}/artifacts"
 
 
-@pytest.fixture
-def hasty(tmp_path: Path) -> Iterator[Wire]:
-    """A server in this process whose connections wait for a second only."""
-    app, _ = build(Settings(data=tmp_path / "data", auth="none"))
+class AtTheLimit(Connection):
+    """A connection whose process may open no more files when threads are to answer."""
+
+    def _begin_outlet(self, cycle: RequestResponseCycle, head: bytes) -> Outlet | None:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+        try:
+            return super()._begin_outlet(cycle, head)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@contextmanager
+def served(data: Path, connection: type[Connection]) -> Iterator[Wire]:
+    """A server in this process with connections of a kind."""
+    app, _ = build(Settings(data=data, auth="none"))
     port = free_port()
-    config = uvicorn.Config(build_http(app), port=port, loop="uvloop", http=Hasty, ws="none", lifespan="off")
+    config = uvicorn.Config(build_http(app), port=port, loop="uvloop", http=connection, ws="none", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -66,6 +81,13 @@ def hasty(tmp_path: Path) -> Iterator[Wire]:
     server.should_exit = True
     thread.join()
     app.close()
+
+
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[Wire]:
+    """A server in this process whose connections wait for a second only."""
+    with served(tmp_path / "data", Hasty) as wire:
+        yield wire
 
 
 @contextmanager
@@ -232,6 +254,40 @@ def test_a_client_that_takes_nothing_is_hung_up_on(hasty: Wire) -> None:
         while piece := connection.recv(1 << 20):
             taken += len(piece)
         assert taken > len(large)
+
+
+def test_a_client_that_takes_none_of_several_answers_leaves_nothing(hasty: Wire, tmp_path: Path) -> None:
+    """With further requests sent behind it, too, a download that nobody reads is given up, and its file closed."""
+    info = hasty.post("runs/create", experiment_id="0").ok()["run"]["info"]
+    path = f"0/{info['run_id']}/artifacts/x"
+    hasty.put_file(path, BIG * 4).ok()
+
+    def is_read() -> bool:
+        inside = f"{tmp_path / 'data' / 'sha256'}/"
+        return any(str(entry.resolve()).startswith(inside) for entry in Path("/proc/self/fd").iterdir())
+
+    with connected(hasty) as connection:
+        connection.sendall(head(hasty, "GET", path) * 2)
+        assert soon(is_read)
+        assert soon(lambda: not is_read())
+
+
+def test_a_client_that_stops_within_a_refused_body_is_hung_up_on(hasty: Wire) -> None:
+    """What is left of a body that was refused has to come as well, or the connection is lost."""
+    with connected(hasty) as connection:
+        connection.sendall(head(hasty, "PUT", "0/nobody/artifacts/x", f"Content-Length: {len(BIG)}") + BIG[:20_000])
+        assert b" 404 " in connection.recv(65536)
+        connection.sendall(b"x")
+        assert hung_up(connection)
+
+
+def test_who_comes_when_too_many_files_are_open_is_served(tmp_path: Path) -> None:
+    """Where there is no descriptor left that threads could write to, a download goes out the common way."""
+    with served(tmp_path / "data", AtTheLimit) as wire:
+        info = wire.post("runs/create", experiment_id="0").ok()["run"]["info"]
+        path = f"0/{info['run_id']}/artifacts/x"
+        wire.put_file(path, BIG).ok()
+        assert wire.get_file(path).body == BIG
 
 
 def test_a_client_that_says_nothing_between_requests_is_kept(hasty: Wire) -> None:

@@ -5,6 +5,7 @@ address with a host of its own (RFC 9112, 3.2.2) would go around the check of th
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Iterable
 from functools import partial
@@ -94,6 +95,7 @@ class Connection(HttpToolsProtocol):
         self._awaited_since: float | None = None
         self._arrived = 0
         self._outlet: Outlet | None = None
+        self._answered: RequestResponseCycle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """A client is there."""
@@ -110,6 +112,9 @@ class Connection(HttpToolsProtocol):
         if self.rest is not None:
             self.rest.end()
         super().connection_lost(exc)
+        if self._answered is not None:  # which need not be the last one that came, the only one that uvicorn tells
+            self._answered.disconnected = not self._answered.response_complete
+            self._answered.message_event.set()
         if self._outlet is not None:
             self._outlet.lost()
 
@@ -180,7 +185,21 @@ class Connection(HttpToolsProtocol):
         cycle.message_event.set()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no request and hang up."""
+        """Answer what is no request and hang up. Answers that are due are sent first; this one is left out then."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete or (cycle is self._answered and _lacks_body(cycle)):
+            self._answer_400(msg)
+        elif cycle.more_body:
+            self.transport.abort()
+        else:
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _answer_400(self, msg: str) -> None:
         request_id = secrets.token_hex(8)
         reply = MLFLOW.refuse(InvalidInput(self._why or msg), request_id)
         assert isinstance(reply.body, bytes)
@@ -216,17 +235,20 @@ class Connection(HttpToolsProtocol):
         return too_slow
 
     def _awaits_request(self) -> bool:
-        """Whether it is the client's turn to send: the rest of a request that it began, or its first one."""
+        """Whether it is the client's turn to send: the rest of what it began, or its first request."""
         if self.cycle is None or self.cycle.response_complete:
-            return self.cycle is None or (self._in_head and self._head > 0)
+            # Without that timer something came since the last answer: of a body that was refused, or of a next head.
+            return self.timeout_keep_alive_task is None or (self._in_head and self._head > 0)
         return bool(self.cycle.more_body and not self.flow.read_paused)
 
     def _begin_outlet(self, cycle: RequestResponseCycle, head: bytes) -> Outlet | None:
-        """Where threads write the answer to this request; None, and nothing done, if its turn has not come."""
-        if not _takes_answer(cycle) or self.transport.get_write_buffer_size():
+        """Where threads write the answer to this request; None, and nothing done, where that cannot be."""
+        if not _takes_answer(cycle) or self.transport.is_closing() or self.transport.get_write_buffer_size():
             return None
-        self._outlet = Outlet(cycle, head if cycle.keep_alive else head[:-2] + b"connection: close\r\n\r\n")
-        return self._outlet
+        with contextlib.suppress(OSError):  # too many files are open
+            self._outlet = Outlet(cycle, head if cycle.keep_alive else head[:-2] + b"connection: close\r\n\r\n")
+            return self._outlet
+        return None
 
     def _refuse(self, why: str) -> None:
         self._why = why
@@ -260,6 +282,11 @@ def answer_at_once(cycle: RequestResponseCycle, answer: bytes) -> bool:
     cycle.message_event.set()
     cycle.on_response()
     return True
+
+
+def _lacks_body(cycle: RequestResponseCycle) -> bool:
+    """Whether what comes belongs to this request, and nothing was said to it yet."""
+    return cycle.more_body and not cycle.response_started
 
 
 def _takes_answer(cycle: RequestResponseCycle) -> bool:

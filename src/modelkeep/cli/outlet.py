@@ -7,12 +7,14 @@ be closed, and its number given to another one, while they do.
 import asyncio
 import os
 import select
+import time
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-# So long a thread waits for a client that takes what is sent about as fast as it is read. One that did not is left to
-# the loop, which costs more but no thread, until it has taken some blocks without being waited for.
-_PATIENCE_MS = 20
+# So long in all a thread waits, for each block, for a client that takes what is sent about as fast as it is read. One
+# that did not is left to the loop, which costs more but no thread, until it has taken some blocks without being waited
+# for.
+_PATIENCE_S = 0.02
 _TRUSTED_AFTER = 8
 
 
@@ -42,15 +44,18 @@ class Outlet:
         """Send a block after what is left; False if something is left again: then wait for `ready` first."""
         if block:
             self._rest.append(memoryview(block))
+        deadline = time.monotonic() + _PATIENCE_S if self._taken >= _TRUSTED_AFTER else 0.0
         while self._rest:
             if self._cycle.disconnected:
                 raise ConnectionResetError("the client is gone")
             try:
                 self._drop(os.writev(self._fd, self._rest))
             except BlockingIOError:
-                if not self._poll.poll(_PATIENCE_MS if self._taken >= _TRUSTED_AFTER else 0):
+                if not self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
                     self._taken = 0
                     return False
+            except OSError as error:  # also that a network which is gone was waited for in vain
+                raise ConnectionResetError("the client is gone") from error
         self._taken += 1
         return True
 

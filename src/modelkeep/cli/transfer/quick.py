@@ -92,7 +92,10 @@ def _read(arguments: list[str]) -> Asked | None:
         if argument in _FLAGS:
             asked.flags.add(argument)
         elif name in _VALUES:
-            asked.values[_VALUES[name]] = value if equals else next(rest, "")
+            given = value if equals else next(rest, None)
+            if given is None:
+                return None
+            asked.values[_VALUES[name]] = given
         elif argument.startswith("-"):
             return None
         else:
