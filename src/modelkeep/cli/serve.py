@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 import socket
 import sys
@@ -74,6 +75,7 @@ def serve(
         )
     )
     _settle_memory()
+    _take_all_descriptors()
     worker = build_worker(app)
     worker.start()
     try:
@@ -102,6 +104,13 @@ class GracefulServer(uvicorn.Server):
         """Begin to drain at the first signal, of either kind, and stop draining at the second."""
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def _take_all_descriptors() -> None:
+    """Let the process open as many files as it may: a client that downloads takes three of them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _settle_memory() -> None:

@@ -165,6 +165,8 @@ class Download:
 
     def _keep(self, part: int) -> None:
         with self._lock:
+            if self._is_kept:
+                return  # by the thread that noted the last piece while this one hashed it, or the reverse
             found = self._digest.hexdigest()
             if found != self._file.sha256:
                 os.ftruncate(part, 0)
