@@ -2,17 +2,20 @@
 
 import base64
 import json
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelkeep.access import people, replace_administrator_token, tokens
 from modelkeep.access.links import LinkClaims, read_link, write_link
-from modelkeep.access.service import caller_of_link, make_links, prepare_link_key, replace_administrator_token
-from modelkeep.bootstrap import open_database
+from modelkeep.access.service import caller_of_link, make_links, prepare_link_key
+from modelkeep.bootstrap import open_database, prepare
 from modelkeep.core.errors import Unauthenticated
 from modelkeep.core.types import SYSTEM, Actor, Caller
+from modelkeep.db import Database, Tx
 from modelkeep.db.migrate import create_schema
 
 KEY = bytes(range(32))
@@ -69,17 +72,50 @@ def test_signed_nonsense_is_refused(fields: Any) -> None:
         read_link(KEY, f"{text}.{signature}", "PUT", "/a/b c", 0)
 
 
-def test_a_link_ends_with_the_token_of_its_maker(database_url: str) -> None:
-    """When the token that its maker signed in with is revoked, the link is refused; the key stays when made again."""
+@pytest.fixture(name="database")
+def _database(database_url: str) -> Iterator[Database]:
     create_schema(database_url)
-    database = open_database(database_url, ())
-    database.write_now(SYSTEM, prepare_link_key)
-    token = database.write_now(SYSTEM, replace_administrator_token)
-    maker = Caller(Actor("admin", "token", token.id), "team")
+    opened = open_database(database_url, ())
+    opened.write_now(SYSTEM, prepare)
+    yield opened
+    opened.close()
+
+
+def followed(database: Database, maker: Caller, *, then: Callable[[Tx], object]) -> Caller:
+    """Who calls by a link that `maker` made, after something was done."""
     (link,) = database.read_now(maker, lambda tx: make_links(tx, "GET", ["/x"], 60))
-    database.write_now(SYSTEM, prepare_link_key)
-    assert database.read_now(SYSTEM, lambda tx: caller_of_link(tx, link, "GET", "/x")) == maker
-    database.write_now(SYSTEM, lambda tx: replace_administrator_token(tx, revoke_others=True))
+    database.write_now(SYSTEM, then)
+    return database.read_now(SYSTEM, lambda tx: caller_of_link(tx, link, "GET", "/x"))
+
+
+def test_a_link_ends_with_the_token_of_its_maker(database: Database) -> None:
+    """When the token that its maker signed in with is revoked, the link is refused; the key stays when made again."""
+    token = database.write_now(SYSTEM, replace_administrator_token)
+    admin = database.read_now(SYSTEM, lambda tx: people.find_user(tx, "admin"))
+    maker = Caller(Actor("admin", "token", token.id, admin.id), "team")
+
+    assert followed(database, maker, then=prepare_link_key) == maker
     with pytest.raises(Unauthenticated, match="revoked"):
-        database.read_now(SYSTEM, lambda tx: caller_of_link(tx, link, "GET", "/x"))
-    database.close()
+        followed(database, maker, then=lambda tx: replace_administrator_token(tx, revoke_others=True))
+
+
+def test_a_link_may_do_no_more_than_the_token_it_was_made_with(database: Database) -> None:
+    """Who follows a link is limited as the token is."""
+    admin = database.write_now(SYSTEM, lambda tx: people.make_user(tx, "ann"))
+    token = database.write_now(
+        SYSTEM, lambda tx: tokens.make_token_for(tx, admin, name="ci", workspaces=["team"], verbs=["read"])
+    )
+    maker = Caller(Actor("ann", "token", token.id, admin.id), "team")
+    caller = followed(database, maker, then=prepare_link_key)
+    assert (caller.actor.workspaces, caller.actor.verbs) == ({"team"}, {"read"})
+
+
+@pytest.mark.parametrize("method", ["password", "session"])
+def test_a_link_ends_with_the_account_of_its_maker(database: Database, method: str) -> None:
+    """When its maker is disabled, a link is refused, however they had signed in."""
+    ann = database.write_now(SYSTEM, lambda tx: people.make_user(tx, "ann"))
+    maker = Caller(Actor("ann", method, "0123" if method == "session" else "", ann.id))
+
+    assert followed(database, maker, then=prepare_link_key) == maker
+    with pytest.raises(Unauthenticated):
+        followed(database, maker, then=lambda tx: people.disable_user(tx, ann))

@@ -72,13 +72,15 @@ FULL = """
     try:
         while written < 100:
             name = f"w{written}"
-            database.write_now(SYSTEM, lambda tx: tx.run(add, name=name, description="x" * 100_000, created_at=1))
+            row = {"name": name, "description": "x" * 100_000, "created_at": 1, "audit_downloads": 0}
+            database.write_now(SYSTEM, lambda tx: tx.run(add, **row))
             written += 1
     except StorageFull:
         print("full")
     print(database.read_now(SYSTEM, lambda tx: tx.row(count).n) == written)
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    database.write_now(SYSTEM, lambda tx: tx.run(add, name="after", description="x" * 100_000, created_at=1))
+    row = {"name": "after", "description": "x" * 100_000, "created_at": 1, "audit_downloads": 0}
+    database.write_now(SYSTEM, lambda tx: tx.run(add, **row))
     print(database.read_now(SYSTEM, lambda tx: tx.row(count).n) == written + 1)
     database.close()
 """

@@ -17,7 +17,8 @@ from modelkeep.db.dialect import json_rows, one_of_integers, one_of_texts, upser
 from modelkeep.db.migrate import create_schema
 
 WORKSPACES = tables.access.workspaces
-INSERT = Prepared(insert(WORKSPACES))
+BINDS = {name: bindparam(name) for name in ("name", "description", "created_at")}
+INSERT = Prepared(insert(WORKSPACES).values(BINDS))
 COUNT = Prepared(select(func.count().label("count")).select_from(WORKSPACES))
 NAMES = Prepared(select(WORKSPACES.c.name).order_by(WORKSPACES.c.name))
 
@@ -81,7 +82,7 @@ def test_failing_units_do_not_disturb_the_others_of_their_group(database: Databa
 def test_many_rows_are_written_each_once(database: Database, count: int) -> None:
     """Whatever their number, all rows of a call are there, with their own values, and a repeated key is left out."""
     given = [(f"n{number:04}", f"d{number}", number) for number in range(count)]
-    add_rows = Prepared(upsert(WORKSPACES, ["name"], []))
+    add_rows = Prepared(upsert(WORKSPACES, ["name"], []).values(BINDS))
     columns = ("name", "description", "created_at")
 
     database.write_now(SYSTEM, lambda tx: tx.run_rows(add_rows, columns, given[: count // 2]))
@@ -203,8 +204,8 @@ def test_upsert_changes_the_named_columns_only(database: Database) -> None:
     statement = Prepared(upsert(WORKSPACES, ["name"], ["description"]))
 
     def twice(tx: Tx) -> tuple[str, int]:
-        tx.run(statement, name="x", description="old", created_at=1)
-        tx.run(statement, name="x", description="new", created_at=2)
+        tx.run(statement, name="x", description="old", created_at=1, audit_downloads=0)
+        tx.run(statement, name="x", description="new", created_at=2, audit_downloads=0)
         row = tx.row(Prepared(select(WORKSPACES)))
         return row.description, row.created_at
 

@@ -1,4 +1,4 @@
-"""What happens to workspaces and tokens."""
+"""What happens to workspaces."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -22,30 +22,16 @@ class WorkspaceCreated(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class TokenMade(Event):
-    """A token was made for somebody; its secret is nowhere in the fact."""
+class WorkspaceDescribed(Event):
+    """A workspace has another description."""
 
-    kind: ClassVar[str] = "token.made"
+    kind: ClassVar[str] = "workspace.described"
 
-    token_id: str
-    owner: str
-    purpose: str
-
-    @property
-    def resource(self) -> str:
-        """The token by its id."""
-        return f"token/{self.token_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class TokensRevoked(Event):
-    """All tokens that were good until now are good no more."""
-
-    kind: ClassVar[str] = "tokens.revoked"
-
-    count: int
+    name: str
+    description: str | None
+    before: str | None
 
     @property
     def resource(self) -> str:
-        """The tokens of this registry."""
-        return "tokens"
+        """The workspace by its name, which it keeps."""
+        return f"workspace/{self.name}"

@@ -28,10 +28,11 @@ class LinkClaims(msgspec.Struct, forbid_unknown_fields=True):
     token: str
     workspace: str
     expires: int
+    user: str = ""
 
     def caller(self, request_id: str) -> Caller:
         """Who calls by this link."""
-        return Caller(Actor(self.actor, self.signed_in, self.token), self.workspace, request_id)
+        return Caller(Actor(self.actor, self.signed_in, self.token, self.user), self.workspace, request_id)
 
 
 def write_link(key: bytes, claims: LinkClaims) -> str:

@@ -1,48 +1,27 @@
-"""SQL of access."""
+"""SQL of workspaces, and of the key of links."""
 
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, select, update
 
-from modelkeep.access.tables import link_keys, tokens, workspaces
+from modelkeep.access.tables import link_keys, workspaces
 from modelkeep.core.errors import Corrupt
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import integer, upsert
+from modelkeep.db.dialect import upsert
 
-_TOKEN = Prepared(select(tokens).where(tokens.c.id == bindparam("id")))
-_TOKENS = Prepared(select(func.count().label("count")).select_from(tokens))
-_INSERT_TOKEN = Prepared(insert(tokens))
-_REVOKE_TOKENS = Prepared(
-    update(tokens).where(tokens.c.revoked_at.is_(None)).values(revoked_at=bindparam("now", type_=integer()))
-)
 _WORKSPACE = Prepared(select(workspaces).where(workspaces.c.name == bindparam("name")))
 _WORKSPACE_LOCKED = Prepared(select(workspaces).where(workspaces.c.name == bindparam("name")).with_for_update())
 _WORKSPACES = Prepared(select(workspaces).order_by(workspaces.c.name))
 _INSERT_WORKSPACE = Prepared(upsert(workspaces, ["name"], []))
+_DESCRIBE_WORKSPACE = Prepared(
+    update(workspaces).where(workspaces.c.name == bindparam("workspace")).values(description=bindparam("new"))
+)
+_AUDIT_DOWNLOADS = Prepared(
+    update(workspaces).where(workspaces.c.name == bindparam("workspace")).values(audit_downloads=bindparam("new"))
+)
 
 _LINK_KEY = Prepared(select(link_keys.c.secret))
 _FIRST_LINK_KEY = Prepared(upsert(link_keys, ["id"], []))
-
-
-def token(tx: Tx, token_id: str) -> Any | None:
-    """The token's row."""
-    return tx.row(_TOKEN, id=token_id)
-
-
-def count_tokens(tx: Tx) -> int:
-    """How many tokens were ever made."""
-    found = tx.row(_TOKENS)
-    return int(found.count) if found else 0
-
-
-def insert_token(tx: Tx, values: dict[str, Any]) -> None:
-    """Keep a new token."""
-    tx.run(_INSERT_TOKEN, **values)
-
-
-def revoke_tokens(tx: Tx) -> int:
-    """Revoke every token; how many were good."""
-    return tx.run(_REVOKE_TOKENS, now=tx.now)
 
 
 def workspace(tx: Tx, name: str) -> Any | None:
@@ -62,7 +41,18 @@ def list_workspaces(tx: Tx) -> list[Any]:
 
 def insert_workspace(tx: Tx, name: str, description: str | None) -> bool:
     """Make a workspace; False if the name is taken."""
-    return tx.run(_INSERT_WORKSPACE, name=name, description=description, created_at=tx.now) == 1
+    values = {"name": name, "description": description, "created_at": tx.now, "audit_downloads": 0}
+    return tx.run(_INSERT_WORKSPACE, **values) == 1
+
+
+def describe_workspace(tx: Tx, name: str, description: str | None) -> None:
+    """Give a workspace another description."""
+    tx.run(_DESCRIBE_WORKSPACE, workspace=name, new=description)
+
+
+def set_audit_downloads(tx: Tx, name: str, *, audited: bool) -> None:
+    """Say whether downloads in a workspace are written down."""
+    tx.run(_AUDIT_DOWNLOADS, workspace=name, new=int(audited))
 
 
 def link_key(tx: Tx) -> bytes:

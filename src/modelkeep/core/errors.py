@@ -45,6 +45,22 @@ class Unauthenticated(DomainError):
     code = "unauthenticated"
 
 
+class TooManyAttempts(DomainError):
+    """Too much was tried in vain; nothing more is tried for so many seconds."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class TooManyRequests(TooManyAttempts):
+    """More is asked for at once than one caller may."""
+
+    code = "too_many_requests"
+
+
 class Forbidden(DomainError):
     """The caller is known and may not do this."""
 

@@ -12,9 +12,13 @@ def _field_names(kind: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A fact. Subclasses live in the slice that emits them; `kind` is its stable name, `resource` what it is about."""
+    """A fact. Subclasses live in the slice that emits them; `kind` is its stable name, `resource` what it is about.
+
+    `outcome` is `refused` for what somebody tried and may not.
+    """
 
     kind: ClassVar[str] = "event"
+    outcome: ClassVar[str] = "done"
 
     @property
     def resource(self) -> str:

@@ -20,6 +20,8 @@ class Database(Protocol):
     """
 
     name: str
+    # How many reads go on at once.
+    readers: int
     # How long whoever was `alone` may go on with a step that it began before it lost that.
     lingers_ms: int
 

@@ -25,8 +25,8 @@ from modelkeep.db.schema import metadata
 from modelkeep.db.sqlite import PRAGMAS, connect, lock
 
 # The newest revision in migrations/versions; a test compares the two.
-HEAD = "0003"
-_HISTORY = ("0001", "0002", HEAD)
+HEAD = "0004"
+_HISTORY = ("0001", "0002", "0003", HEAD)
 _VERSION_TABLE = "alembic_version"
 _FOUND = f"SELECT version_num FROM {_VERSION_TABLE}"  # noqa: S608
 _STAMP = (

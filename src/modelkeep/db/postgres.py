@@ -36,6 +36,7 @@ class PostgresDatabase:
     lingers_ms = 5 * 60 * 1000
 
     def __init__(self, url: str, listeners: Sequence[Listener] = (), connections: int = 10) -> None:
+        self.readers = connections
         self._listeners = listeners
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._pool = ConnectionPool(

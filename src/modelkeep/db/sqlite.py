@@ -57,6 +57,7 @@ class SqliteDatabase:
     """A database file served by this process alone."""
 
     name = "sqlite"
+    readers = _READERS
     lingers_ms = 0  # no other process can open the file
 
     def __init__(self, path: Path, listeners: Sequence[Listener] = ()) -> None:

@@ -1,4 +1,4 @@
-"""API tokens: how they are made, written and recognised.
+"""The text of an API token: how it is made and recognised.
 
 A token is `mk_<id>_<secret><check>`: 16 hex digits that name it, 43 characters of a 256-bit secret, and 6 hex digits
 of a checksum that lets secret scanners tell a token from a look-alike. Only the SHA-256 of the whole is stored; a slow
@@ -12,6 +12,7 @@ import secrets
 import zlib
 from dataclasses import dataclass
 
+PREFIX = "mk_"
 _SHAPE = re.compile(r"mk_([0-9a-f]{16})_([A-Za-z0-9_-]{43})([0-9a-f]{6})", re.ASCII)
 
 
@@ -46,6 +47,11 @@ def id_of(text: str) -> str | None:
     if shape is None or not hmac.compare_digest(_check(text[:-6]), shape[3]):
         return None
     return shape[1]
+
+
+def looks_like_token(text: str) -> bool:
+    """Whether a text is meant to be a token, so that it is never taken for a password."""
+    return text.startswith(PREFIX)
 
 
 def matches(text: str, secret_hash: bytes) -> bool:

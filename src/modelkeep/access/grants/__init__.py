@@ -1,0 +1,1 @@
+"""Roles, who holds them, and what follows from that for a request."""

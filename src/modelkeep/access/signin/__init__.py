@@ -1,0 +1,1 @@
+"""How callers prove who they are: tokens, passwords, browser sessions, and the word of identity providers."""

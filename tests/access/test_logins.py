@@ -1,0 +1,121 @@
+"""People of an identity provider and services of trusted issuers, on both databases."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from issuer import KEYS, Issuer, key_set
+from modelkeep.access import Providers, link_login, people, person_of, workload
+from modelkeep.access.signin.outbound import Outbound
+from modelkeep.config import OidcSettings
+from modelkeep.core.errors import Conflict, DomainError, Forbidden, InvalidInput, Unauthenticated
+from models.registry import Registry, opened
+
+IDP = OidcSettings("https://idp.example", "modelkeep", groups=(("theirs", "ours"), ("others", "second")))
+
+
+@pytest.fixture
+def registry(database_url: str) -> Iterator[Registry]:
+    """A registry on an empty database, once on SQLite and once on PostgreSQL."""
+    yield from opened(database_url)
+
+
+def said(subject: str = "s-1", **claims: Any) -> dict[str, Any]:
+    """What the provider says of somebody."""
+    return {"sub": subject, "preferred_username": "ann", **claims}
+
+
+def test_a_person_is_made_once_and_found_by_subject(registry: Registry) -> None:
+    """The first word of the provider makes a person; later ones find them, whatever name they have there by then."""
+    ann = registry.do(person_of, IDP, said())
+    assert (ann.name, ann.kind, ann.password_hash) == ("ann", "person", None)
+    again = registry.do(person_of, IDP, said(preferred_username="anna"))
+    assert (again.id, again.name) == (ann.id, "ann")
+    with pytest.raises(Conflict):
+        registry.do(person_of, IDP, said("s-2"))
+    other = OidcSettings("https://other.example", "modelkeep")
+    with pytest.raises(Conflict):
+        registry.do(person_of, other, said())
+
+
+def test_groups_go_by_the_mapping_and_are_replaced(registry: Registry) -> None:
+    """Only mapped groups that there are count, and each word replaces the one before."""
+    for name in ("ours", "second", "theirs"):
+        registry.do(people.make_group, name)
+    for given, expected in (
+        (["theirs", "others", "x"], ["ours", "second"]),
+        ("theirs", ["ours"]),
+        ([1, None, {"a": 1}], []),
+        (None, []),
+    ):
+        ann = registry.do(person_of, IDP, said(groups=given))
+        assert sorted(row.name for row in registry.see(people.groups_of, ann.id)) == expected
+
+
+def test_who_signs_in_in_two_tabs_is_one_person(registry: Registry) -> None:
+    """Two first sign-ins at the same moment make one person; at worst one of them is asked to try again."""
+    found: list[object] = []
+
+    def sign_in() -> None:
+        try:
+            found.append(registry.do(person_of, IDP, said()).id)
+        except DomainError as error:
+            found.append(error.code)
+
+    threads = [threading.Thread(target=sign_in) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ann = registry.see(people.find_user, "ann")
+    assert set(found) <= {ann.id, "conflict"}
+    assert registry.do(person_of, IDP, said()).id == ann.id
+
+
+def test_links_are_to_people_and_stay(registry: Registry) -> None:
+    """A login is linked to one person; services have none; a deleted person's login is free again."""
+    ann, bob = (registry.do(people.make_user, name) for name in ("ann", "bob"))
+    service = registry.do(people.make_user, "ci", "service", owner=ann)
+    registry.do(link_login, ann, IDP.issuer, "s-9")
+    registry.do(link_login, ann, IDP.issuer, "s-9")
+    with pytest.raises(Conflict):
+        registry.do(link_login, bob, IDP.issuer, "s-9")
+    with pytest.raises(InvalidInput):
+        registry.do(link_login, service, IDP.issuer, "s-8")
+    assert [event.kind for event in registry.events].count("login.linked") == 1
+    registry.do(people.disable_user, ann)
+    with pytest.raises(Forbidden):
+        registry.do(person_of, IDP, said("s-9"))
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    """An issuer on loopback."""
+    with Issuer() as running:
+        yield running
+
+
+def test_a_trusted_token_is_exchanged_on_both_databases(registry: Registry, issuer: Issuer) -> None:
+    """From trust to token: the trust is stored as it was given, and ends with itself."""
+    owner = registry.do(people.make_user, "ann")
+    registry.do(people.make_user, "ci", "service", owner=owner)
+    given = workload.NewIssuer(
+        "forge", issuer.url, "modelkeep", "ci", {"repository": "acme/*"}, json.dumps(key_set(KEYS)), verbs=["read"]
+    )
+    registry.do(workload.trust_issuer, given)
+    text = issuer.token("ES256", "ec")
+    trusts, now = registry.see(lambda tx: (workload.trusts_of(tx, workload.issuer_in(text)), tx.now))
+    judged = workload.judge(Providers(Outbound()), trusts, text, now)
+    assert (judged.service, judged.claims) == ("ci", {"repository": "acme/churn"})
+    new, expires_at = registry.do(workload.issue, judged)
+    assert new.text.startswith("mk_")
+    assert expires_at >= now + workload.TOKEN_S * 1000
+    assert [event.kind for event in registry.events][-2:] == ["token.made", "workload_token.issued"]
+    registry.do(workload.drop_issuer, "forge")
+    with pytest.raises(Unauthenticated):
+        registry.do(workload.issue, judged)
+    with pytest.raises(Unauthenticated):
+        registry.see(workload.trusts_of, issuer.url)
