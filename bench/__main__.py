@@ -9,7 +9,22 @@ from functools import partial
 from pathlib import Path
 
 from bench.case import Case, Group, Peer
-from bench.cases import batch, client, files, folders, pages, reads, s3, search, start, transfer, verify, writes
+from bench.cases import (
+    access,
+    audit,
+    batch,
+    client,
+    files,
+    folders,
+    pages,
+    reads,
+    s3,
+    search,
+    start,
+    transfer,
+    verify,
+    writes,
+)
 from bench.report import BASELINE, OURS, Outcome, Report, machine_facts
 from bench.seed import Shape, cache_folder
 from bench.servers import Launcher, start_mlflow, start_modelkeep
@@ -17,7 +32,22 @@ from bench.servers import Launcher, start_mlflow, start_modelkeep
 # In the order in which they run: what changes the seeded data comes after what searches it.
 GROUPS: tuple[Group, ...] = tuple(
     module.GROUP
-    for module in (start, search, pages, reads, writes, batch, files, transfer, verify, folders, s3, client)
+    for module in (
+        start,
+        search,
+        pages,
+        reads,
+        writes,
+        access,
+        audit,
+        batch,
+        files,
+        transfer,
+        verify,
+        folders,
+        s3,
+        client,
+    )
 )
 NAMES = [group.name for group in GROUPS]
 

@@ -12,6 +12,12 @@ def create_model(server: Server, name: str, versions: int) -> None:
         wire.call(server, "POST", "model-versions/create", payload)
 
 
+def has_model(server: Server, name: str) -> bool:
+    """Whether there is a registered model of that name."""
+    found = wire.call(server, "GET", "registered-models/search", filter=f"name = '{name}'")
+    return bool(found.get("registered_models"))
+
+
 def set_alias(server: Server, name: str, alias: str, version: int) -> None:
     """Point an alias at a version."""
     payload = {"name": name, "alias": alias, "version": str(version)}

@@ -25,6 +25,10 @@ def record(tx: Tx, event: Event) -> None:
         event.kind,
         event.resource,
         _encode(event.data()).decode(),
+        caller.actor.id,
+        caller.address,
+        event.outcome,
+        caller.reason,
     )
 
 

@@ -7,7 +7,21 @@ from sqlalchemy import bindparam, insert, select
 from modelkeep.audit.tables import journal
 from modelkeep.db import Prepared, Tx
 
-_COLUMNS = ("at", "workspace", "actor", "actor_method", "token_id", "request_id", "kind", "resource", "data")
+_COLUMNS = (
+    "at",
+    "workspace",
+    "actor",
+    "actor_method",
+    "token_id",
+    "request_id",
+    "kind",
+    "resource",
+    "data",
+    "actor_id",
+    "address",
+    "outcome",
+    "reason",
+)
 _INSERT = Prepared(insert(journal).values({name: bindparam(name) for name in _COLUMNS}))
 _PAGE = Prepared(
     select(journal)

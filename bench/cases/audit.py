@@ -1,0 +1,120 @@
+"""The audit log: a million entries verified offline, and changes that are each written down; only Modelkeep has one."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import psycopg
+
+from bench import load
+from bench.audit_log import write_log
+from bench.case import Case, Figures, Group, Peer, at_least, at_most, figures
+from bench.cases import registry, writes
+from bench.report import BASELINE
+from bench.servers import Server, start_modelkeep
+from modelkeep.audit.single_file import verifier_text
+
+ENTRIES = 1_000_000
+LEAST_ENTRIES = 10_000
+LIMIT_S, LIMIT_MB = 15, 300
+MUTATIONS = 500
+ROOT = Path(__file__).resolve().parents[2]
+# As an operator's PostgreSQL has them; the tests' own server does without.
+LASTING = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+def _verify(peer: Peer) -> Figures:
+    if peer.name == BASELINE:
+        return {}
+    with tempfile.TemporaryDirectory(dir=peer.folder.parent) as scratch:
+        folder, program = Path(scratch) / "log", Path(scratch) / "verify_audit.py"
+        entries = max(LEAST_ENTRIES, int(ENTRIES * min(1.0, peer.shape.scale)))
+        write_log(folder, entries)
+        program.write_text(verifier_text())
+        began = time.perf_counter()
+        with subprocess.Popen([sys.executable, "-I", program, folder], stdout=subprocess.PIPE) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            elapsed = time.perf_counter() - began
+            process.returncode = os.waitstatus_to_exitcode(status)
+            assert process.stdout is not None
+            told = process.stdout.read().decode()
+    if process.returncode or not told.startswith(f"{entries} entries, {entries} of them signed"):
+        raise RuntimeError(told)
+    return {
+        "entries": float(entries),
+        "seconds": elapsed,
+        "CPU s": usage.ru_utime + usage.ru_stime,
+        "RSS MB": usage.ru_maxrss / 1000,
+    }
+
+
+def _on_sqlite(peer: Peer) -> Figures:
+    if peer.name == BASELINE:
+        return {}
+    _prepare_models(peer.server)
+    return _mutations(peer, peer.server)
+
+
+def _on_postgres(peer: Peer) -> Figures:
+    if peer.name == BASELINE:
+        return {}
+    with _postgres() as url, tempfile.TemporaryDirectory(dir=peer.folder.parent) as scratch:
+        server = start_modelkeep(Path(scratch), database=url)
+        try:
+            _prepare_models(server)
+            return _mutations(peer, server)
+        finally:
+            server.stop()
+
+
+def _mutations(peer: Peer, server: Server) -> Figures:
+    job = partial(load.Job, server.port, server.pid, writes.WRITES["set version tag"](server))
+    return figures(load.run(job(connections=writes.CONNECTIONS, seconds=peer.seconds, warmup=peer.seconds / 4)))
+
+
+def _prepare_models(server: Server) -> None:
+    """The models of the group `writes`, unless that made them."""
+    if not registry.has_model(server, writes.MODELS[-1]):
+        for name in writes.MODELS:
+            registry.create_model(server, name, 3)
+
+
+@contextmanager
+def _postgres() -> Iterator[str]:
+    """An empty database of a server of its own that does not lose what it has acknowledged."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    import postgres
+
+    with tempfile.TemporaryDirectory(prefix="bench-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        try:
+            server = postgres.shared_server(Path(folder))
+            with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+                for name in LASTING:
+                    connection.execute(f"ALTER SYSTEM SET {name} = on")
+                connection.execute("SELECT pg_reload_conf()")
+            with postgres.empty_database(server) as url:
+                yield url
+        finally:
+            postgres.stop_shared_server(Path(folder))
+
+
+GROUP = Group(
+    "audit",
+    "The audit log",
+    (
+        Case(
+            "verify 1,000,000 entries offline",
+            _verify,
+            (at_most("seconds", LIMIT_S), at_most("CPU s", LIMIT_S), at_most("RSS MB", LIMIT_MB)),
+        ),
+        Case("audited changes, 32 clients, SQLite", _on_sqlite, (at_least("req/s", MUTATIONS),)),
+        Case("audited changes, 32 clients, PostgreSQL", _on_postgres, (at_least("req/s", MUTATIONS),)),
+    ),
+)
