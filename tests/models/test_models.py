@@ -24,7 +24,7 @@ def test_a_new_model_knows_who_made_it(registry: Registry) -> None:
     view = registry.see(catalog.get_model, "iris")
     assert (view.id, view.created_by, view.description, view.tags) == (model_id, "alice", "why", [["team", "risk"]])
     assert (view.kind, view.last_version, view.latest, view.aliases) == ("model", 0, [], [])
-    assert registry.events == [models.ModelCreated(model_id, "iris", "model")]
+    assert registry.events == [models.ModelCreated(model_id, "iris", "model", "why", {"team": "risk"})]
 
 
 def test_of_many_creations_of_one_name_one_succeeds(registry: Registry) -> None:

@@ -23,7 +23,7 @@ def test_a_move_is_told_with_where_it_came_from(registry: Registry) -> None:
     """The event names both stages."""
     model_id = registry.model()
     registry.staged("staging")
-    assert registry.events[-1] == promotion.VersionMoved(model_id, "iris", 1, "Staging", "None")
+    assert registry.events[-1] == promotion.VersionMoved(model_id, "iris", 1, "Staging", "None", None)
     assert registry.events[-1].resource == f"model-version/{model_id}/1"
 
 
@@ -88,8 +88,8 @@ def test_an_alias_points_at_one_version(registry: Registry) -> None:
         registry.do(promotion.set_alias, "iris", "champion", number)
     assert registry.see(catalog.get_model, "iris").aliases == [["champion", 2]]
     assert registry.events == [
-        promotion.AliasSet(model_id, "iris", 1, "champion", None),
-        promotion.AliasSet(model_id, "iris", 2, "champion", 1),
+        promotion.AliasSet(model_id, "iris", 1, "champion", None, None),
+        promotion.AliasSet(model_id, "iris", 2, "champion", 1, None),
     ]
 
 

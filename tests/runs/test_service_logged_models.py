@@ -197,7 +197,8 @@ def test_tags_are_set_over(registry: Registry, heard: list[Event]):
     for _ in range(2):
         registry.do(runs.set_logged_model_tags, model, [*pairs(a="0"), *pairs(a="2", b="1", c="")])
     assert registry.get(model).tags == [("a", "2"), ("b", "1"), ("c", "")]
-    assert [event.data() for event in heard] == [{"model_id": model, "tags": {"a": "2", "c": ""}}]
+    told = {"model_id": model, "tags": {"a": "2", "c": ""}, "before": {"a": "1", "c": None}}
+    assert [event.data() for event in heard] == [told]
 
 
 def test_a_tag_is_deleted(registry: Registry):

@@ -224,7 +224,7 @@ def test_a_tag_may_rename_the_run(tracking: Tracking):
     """The tag mlflow.runName changes the name, alone or in a batch; an empty one changes neither."""
     run = tracking.run(name="one")
     told = tracking.told(lambda tx: runs.set_tag(tx, run, Entry("mlflow.runName", "two")))
-    assert RunUpdated(run, "two", "RUNNING", None) in told
+    assert RunUpdated(run, "two", "RUNNING", None, {"name": "one", "status": "RUNNING", "end_time": None}) in told
     tracking.log(run, tags=[Entry("mlflow.runName", ""), Entry("k", "v")])
     view = tracking.show(run)
     assert (view.name, view.tags) == ("two", [Pair("k", "v"), Pair("mlflow.runName", "two")])

@@ -50,7 +50,7 @@ def test_an_update_changes_what_it_names(tracking: Tracking):
     """Absent fields and an empty name stay; the rest is told and shown."""
     run = tracking.run(name="old")
     told = tracking.told(lambda tx: runs.update_run(tx, run, status="FINISHED", end_time=9, name=""))
-    assert told == [RunUpdated(run, "old", "FINISHED", 9)]
+    assert told == [RunUpdated(run, "old", "FINISHED", 9, {"name": "old", "status": "RUNNING", "end_time": None})]
     assert tracking.told(lambda tx: runs.update_run(tx, run, status="3")) == []
     row = tracking.write(lambda tx: runs.update_run(tx, run, name="new"))
     assert (row.name, row.status, row.end_time) == ("new", "FINISHED", 9)

@@ -41,6 +41,19 @@ def test_models_come_by_name_without_retired_ones_and_prompts(world: World):
     assert names(world) == ["100%", "Red", "r_d", "red", "red fox", "Über", "über"]
 
 
+@pytest.mark.parametrize("order", ["name DESC", "name ASC"])
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_pages_by_a_name_alone_make_up_the_whole(world: World, order: str, most: int):
+    """Models in the order of their name, either way and nothing else, go on behind each page."""
+    pages = ask(world, lambda tx: search_models(tx, None, most, [order]))
+    found = [model.name for model in pages.items]
+    while pages.next_page_token:
+        token = pages.next_page_token
+        pages = ask(world, lambda tx, token=token: search_models(tx, None, most, [order], token))
+        found += [model.name for model in pages.items]
+    assert found == names(world, None, order)
+
+
 def test_prompts_are_found_when_asked_for(world: World):
     """The prompt tag of a filter chooses prompts, models, or with an alternative both."""
     assert names(world, "tags.`mlflow.prompt.is_prompt` = 'true'") == ["blue"]

@@ -117,6 +117,7 @@ class QuotaSet(WorkspaceEvent):
     kind: ClassVar[str] = "quota.set"
 
     size: int
+    before: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,8 @@ class QuotaLifted(WorkspaceEvent):
     """A workspace may keep as much as the store takes."""
 
     kind: ClassVar[str] = "quota.lifted"
+
+    before: int
 
 
 @dataclass(frozen=True, slots=True)

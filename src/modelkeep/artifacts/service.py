@@ -150,6 +150,12 @@ class FilesAt(NamedTuple):
     files: list[ManifestFile]
 
 
+def owner_of(tx: Tx, segments: Sequence[str]) -> str | None:
+    """Whose files a path is about: `run/<id>`, `logged-model/<id>`, `version/<model id>/<number>` or `push/<id>`."""
+    tree = store.tree_at(tx, _roots(tx, segments))
+    return None if tree is None else str(tree.owner)
+
+
 def files_at(tx: Tx, segments: Sequence[str]) -> FilesAt:
     """What stands under a path now, as `freeze` would write it down; no files if nothing is stored there.
 

@@ -1,5 +1,6 @@
 """Catalog: registered models and versions as readers see them."""
 
+from modelkeep.catalog import targets
 from modelkeep.catalog.resolve import ResolvedFiles, resolve_files
 from modelkeep.catalog.service import (
     alias_target,
@@ -35,5 +36,6 @@ __all__ = [
     "list_versions",
     "models_by_ids",
     "resolve_files",
+    "targets",
     "versions_by_keys",
 ]

@@ -1,6 +1,7 @@
 """Reading the registry: by name, number, alias, stage, and in pages. Nothing here changes anything."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from modelkeep.catalog import store
 from modelkeep.catalog.views import ModelView, VersionView, model_view, version_view
@@ -111,13 +112,33 @@ def versions_by_keys(tx: Tx, keys: Sequence[tuple[str, int]]) -> list[VersionVie
 
 def list_models(tx: Tx, after: str, most: int) -> list[ModelView]:
     """Models in use by name, at most so many after that name; without their latest versions."""
-    return [model_view(row, []) for row in store.list_models(tx, after, most)]
+    return [
+        model_view(row, [])
+        for row in _seen(tx, most, lambda row: store.list_models(tx, row.name if row else after, most))
+    ]
 
 
 def list_retired_models(tx: Tx, after: tuple[int, str] | None, most: int) -> list[ModelView]:
     """Retired models, the last retired first, at most so many after that (time, id)."""
     before, model_id = after or (_LARGEST, "")
-    return [model_view(row, []) for row in store.list_retired(tx, before, model_id, most)]
+
+    def after_row(row: Any) -> list[Any]:
+        time, identity = (row.retired_at, row.id) if row else (before, model_id)
+        return store.list_retired(tx, time, identity, most)
+
+    return [model_view(row, []) for row in _seen(tx, most, after_row)]
+
+
+def _seen(tx: Tx, most: int, after: Callable[[Any], list[Any]]) -> list[Any]:
+    """The first rows of models that the caller may know of; `after` gives the rows after one, the first for None."""
+    rows = after(None)
+    if tx.caller.sight is None:
+        return rows
+    seen, found = tx.caller.sight.models, [row for row in rows if tx.caller.sight.models.shows(row.id, row.name)]
+    while len(rows) == most and len(found) < most:
+        rows = after(rows[-1])
+        found += [row for row in rows if seen.shows(row.id, row.name)]
+    return found[:most]
 
 
 def list_versions(tx: Tx, name: str, before: int | None, most: int, *, with_retired: bool = False) -> list[VersionView]:

@@ -41,6 +41,7 @@ class DownloadPolicySet(Event):
     workspace: str
     refuse_unsafe: bool
     refuse_unjudged: bool
+    before: dict[str, bool]
 
     @property
     def resource(self) -> str:

@@ -1,7 +1,7 @@
 """Use cases of inspection: when files are judged, what was found, and what a workspace refuses because of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Protocol
 
@@ -151,6 +151,7 @@ def get_download_policy(tx: Tx, workspace: str) -> DownloadPolicy:
 
 def set_download_policy(tx: Tx, workspace: str, policy: DownloadPolicy) -> None:
     """Say what a workspace does not give out. Raises NotFound."""
-    if get_download_policy(tx, workspace) != policy:
+    before = get_download_policy(tx, workspace)
+    if before != policy:
         store.set_policy(tx, workspace, policy.refuse_unsafe, policy.refuse_unjudged)
-        tx.emit(DownloadPolicySet(workspace, policy.refuse_unsafe, policy.refuse_unjudged))
+        tx.emit(DownloadPolicySet(workspace, policy.refuse_unsafe, policy.refuse_unjudged, asdict(before)))

@@ -25,6 +25,8 @@ class ModelCreated(ModelEvent):
 
     kind: ClassVar[str] = "registered_model.created"
     model_kind: str
+    description: str | None
+    tags: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class ModelDescribed(ModelEvent):
 
     kind: ClassVar[str] = "registered_model.described"
     description: str
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class ModelTagSet(ModelEvent):
     kind: ClassVar[str] = "registered_model_tag.set"
     key: str
     value: str
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class ModelTagDeleted(ModelEvent):
 
     kind: ClassVar[str] = "registered_model_tag.deleted"
     key: str
+    before: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,8 @@ class VersionRegistered(VersionEvent):
     origin: str
     digest: str | None
     run_id: str | None
+    description: str | None
+    tags: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,7 @@ class VersionDescribed(VersionEvent):
 
     kind: ClassVar[str] = "model_version.described"
     description: str | None
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +137,7 @@ class VersionTagSet(VersionEvent):
     kind: ClassVar[str] = "model_version_tag.set"
     key: str
     value: str
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,3 +146,4 @@ class VersionTagDeleted(VersionEvent):
 
     kind: ClassVar[str] = "model_version_tag.deleted"
     key: str
+    before: str

@@ -53,9 +53,11 @@ def create_version(tx: Tx, new: NewVersion) -> int:
         raise NotFound(f"Registered Model with name={new.name} not found", "name")
     number = int(model.last_version)
     _write(tx, new, resolved, model.id, number, run_id)
-    store.set_tags(tx, model.id, number, tags | _digest_tag(resolved, claimed))
+    tags |= _digest_tag(resolved, claimed)
+    store.set_tags(tx, model.id, number, tags)
     digest = resolved.manifest.digest if resolved.manifest else None
-    tx.emit(VersionRegistered(model.id, new.name, number, new.source, _origin(resolved), digest, run_id))
+    said = (new.source, _origin(resolved), digest, run_id, new.description, tags)
+    tx.emit(VersionRegistered(model.id, new.name, number, *said))
     if push_id is not None:
         _close_push(tx, push_id, resolved)
     if new.logged_model_id:

@@ -46,6 +46,16 @@ def lock_any_model(tx: Tx, model_id: str) -> Any | None:
     return store.lock_any(tx, model_id)
 
 
+def find_retired(tx: Tx, reference: str) -> Any | None:
+    """The row of a retired model by its id, or the last retired of that name; None if there is none."""
+    return store.lock_retired(tx, reference)
+
+
+def ids_named(tx: Tx, name: str) -> list[str]:
+    """The ids of all models that have or had this name, retired ones too."""
+    return store.ids_named(tx, name)
+
+
 def model_names(tx: Tx, model_ids: Sequence[str]) -> dict[str, str]:
     """The names of models by id, retired ones too, in whichever workspace they are."""
     return store.names_by_id(tx, model_ids)
@@ -74,7 +84,7 @@ def create_model(tx: Tx, name: str, tags: Iterable[tuple[str, str]] = (), descri
     if last_version:
         store.set_counter(tx, model_id, last_version)
     store.set_tags(tx, model_id, checked)
-    tx.emit(ModelCreated(model_id, name, kind))
+    tx.emit(ModelCreated(model_id, name, kind, description, checked))
     return model_id
 
 
@@ -95,10 +105,10 @@ def rename_model(tx: Tx, name: str, new_name: str) -> None:
 
 def describe_model(tx: Tx, name: str, description: str) -> None:
     """Replace the description. Raises InvalidInput, NotFound."""
-    check_model_name(name)
     check_text("description", description)
-    model = _found(store.describe(tx, name, description), name)
-    tx.emit(ModelDescribed(model.id, name, description))
+    model = lock_model(tx, name)
+    store.describe(tx, model.id, description)
+    tx.emit(ModelDescribed(model.id, name, description, model.description))
 
 
 def retire_model(tx: Tx, name: str) -> Any:
@@ -136,19 +146,22 @@ def restore_model(tx: Tx, reference: str, new_name: str | None = None) -> str:
 def set_model_tag(tx: Tx, name: str, key: str, value: str) -> None:
     """Set a tag. Raises InvalidInput, NotFound."""
     check_tag(key, value)
-    model = get_model(tx, name)
-    if store.set_tag(tx, model.id, key, value):
+    model = lock_model(tx, name)
+    before = store.tag(tx, model.id, key)
+    if before != value:
+        store.set_tag(tx, model.id, key, value)
         _follow_tag(tx, model.id, key, value)
-        tx.emit(ModelTagSet(model.id, name, key, value))
+        tx.emit(ModelTagSet(model.id, name, key, value, before))
 
 
 def delete_model_tag(tx: Tx, name: str, key: str) -> None:
     """Delete a tag; an absent one is fine. Raises InvalidInput, NotFound."""
     check_tag_key(key)
-    model = get_model(tx, name)
-    if store.delete_tag(tx, model.id, key):
+    model = lock_model(tx, name)
+    before = store.delete_tag(tx, model.id, key)
+    if before is not None:
         _follow_tag(tx, model.id, key, "")
-        tx.emit(ModelTagDeleted(model.id, name, key))
+        tx.emit(ModelTagDeleted(model.id, name, key, before))
 
 
 def _found(model: Any | None, name: str) -> Any:

@@ -50,12 +50,10 @@ def touch_versions(tx: Tx, model_id: str, numbers: Sequence[int]) -> None:
 
 def describe_version(tx: Tx, name: str, number: int, description: str | None) -> None:
     """Replace the description; None removes it. Raises InvalidInput, NotFound."""
-    check_model_name(name)
     check_text("description", description)
-    model_id = store.describe(tx, name, number, description) if can_be_version(number) else None
-    if model_id is None:
-        raise _why_not_found(tx, name, number)
-    tx.emit(VersionDescribed(model_id, name, number, description))
+    version = _held(tx, name, number)
+    store.describe(tx, version.model_id, number, description)
+    tx.emit(VersionDescribed(version.model_id, name, number, description, version.description))
 
 
 def retire_version(tx: Tx, name: str, number: int) -> None:
@@ -114,22 +112,26 @@ def _refuse_reclaimed(version: Any, name: str) -> None:
 def set_version_tag(tx: Tx, name: str, number: int, key: str, value: str) -> None:
     """Set a tag. Raises InvalidInput, NotFound."""
     check_tag(key, value)
-    version = _tagged(tx, name, number)
-    if store.set_tag(tx, version.model_id, number, key, value):
-        tx.emit(VersionTagSet(version.model_id, name, number, key, value))
+    version = _held(tx, name, number)
+    before = store.tag(tx, version.model_id, number, key)
+    if before != value:
+        store.set_tag(tx, version.model_id, number, key, value)
+        tx.emit(VersionTagSet(version.model_id, name, number, key, value, before))
 
 
 def delete_version_tag(tx: Tx, name: str, number: int, key: str) -> None:
     """Delete a tag; an absent one is fine. Raises InvalidInput, NotFound."""
     check_tag_key(key)
-    version = _tagged(tx, name, number)
-    if store.delete_tag(tx, version.model_id, number, key):
-        tx.emit(VersionTagDeleted(version.model_id, name, number, key))
+    version = _held(tx, name, number)
+    before = store.delete_tag(tx, version.model_id, number, key)
+    if before is not None:
+        tx.emit(VersionTagDeleted(version.model_id, name, number, key, before))
 
 
-def _tagged(tx: Tx, name: str, number: int) -> Any:
+def _held(tx: Tx, name: str, number: int) -> Any:
+    """A version in use, held, so that what is told to be replaced is what was there."""
     check_model_name(name)
-    found = store.find(tx, name, number) if can_be_version(number) else None
+    found = store.lock(tx, name, number) if can_be_version(number) else None
     if found is None:
         raise _why_not_found(tx, name, number)
     return found

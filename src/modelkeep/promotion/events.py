@@ -27,6 +27,7 @@ class VersionMoved(PlacementEvent):
     kind: ClassVar[str] = "model_version.moved"
     stage: str
     old_stage: str
+    digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class AliasSet(PlacementEvent):
     kind: ClassVar[str] = "model_version_alias.set"
     alias: str
     old_version: int | None
+    digest: str | None
 
 
 @dataclass(frozen=True, slots=True)

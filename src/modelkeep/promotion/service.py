@@ -40,11 +40,11 @@ def move(tx: Tx, name: str, number: int, stage: str, *, archive_existing: bool =
     model = touch_model(tx, name)
     standing, others = _where(tx, model.id, number, to_stage if archive_existing else None)
     _check_can_be_placed(standing, name, number)
-    store.bring(tx, model.id, number, to_stage, others)
+    store.bring(tx, model.id, number, to_stage, list(others))
     touch_versions(tx, model.id, [number, *others])
-    for other in others:
-        tx.emit(VersionMoved(model.id, name, other, ARCHIVED, to_stage))
-    tx.emit(VersionMoved(model.id, name, number, to_stage, standing.stage))
+    for other, was in others.items():
+        tx.emit(VersionMoved(model.id, name, other, ARCHIVED, to_stage, was.digest))
+    tx.emit(VersionMoved(model.id, name, number, to_stage, standing.stage, standing.digest))
 
 
 def _check_can_be_placed(standing: Any, name: str, number: int) -> None:
@@ -55,14 +55,14 @@ def _check_can_be_placed(standing: Any, name: str, number: int) -> None:
         raise files_reclaimed(name, number)
 
 
-def _where(tx: Tx, model_id: str, number: int, stage: str | None) -> tuple[Any, list[int]]:
+def _where(tx: Tx, model_id: str, number: int, stage: str | None) -> tuple[Any, dict[int, Any]]:
     """Where a version stands (None if it is not in use), and the other versions of a stage, if one is named."""
     if not can_be_version(number):
-        return None, []
+        return None, {}
     if stage is None:
-        return store.standing(tx, model_id, number), []
+        return store.standing(tx, model_id, number), {}
     found = store.standing_and_others(tx, model_id, number, stage)
-    return found.pop(number, None), sorted(found)
+    return found.pop(number, None), dict(sorted(found.items()))
 
 
 def set_alias(tx: Tx, name: str, alias: str, number: int) -> None:
@@ -76,7 +76,7 @@ def set_alias(tx: Tx, name: str, alias: str, number: int) -> None:
     _check_can_be_placed(target, name, number)
     if target.alias_version != number:
         store.set_alias(tx, model.id, alias, number)
-        tx.emit(AliasSet(model.id, name, number, alias, target.alias_version))
+        tx.emit(AliasSet(model.id, name, number, alias, target.alias_version, target.digest))
 
 
 def _target(tx: Tx, model_id: str, alias: str, number: int) -> Any:

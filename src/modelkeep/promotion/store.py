@@ -16,16 +16,22 @@ _ALIAS_BY_KEY = (aliases.c.model_id == bindparam("model_id")) & (aliases.c.alias
 
 _PLACE = Prepared(insert(stages))
 _REMOVE = Prepared(delete(stages).where(_BY_KEY))
-# Whether its files were let go of comes with where it stands, so that asking costs no statement of its own.
+# Whether its files were let go of, and which they are, comes with where it stands: no statement of its own.
 _RECLAIMED_AT = (
     select(versions.c.reclaimed_at)
     .where(versions.c.model_id == stages.c.model_id, versions.c.version == stages.c.version)
     .scalar_subquery()
     .label("reclaimed_at")
 )
-_STANDING = select(stages.c.version, stages.c.stage, _RECLAIMED_AT).where(_BY_KEY)
+_DIGEST = (
+    select(versions.c.digest)
+    .where(versions.c.model_id == stages.c.model_id, versions.c.version == stages.c.version)
+    .scalar_subquery()
+    .label("digest")
+)
+_STANDING = select(stages.c.version, stages.c.stage, _RECLAIMED_AT, _DIGEST).where(_BY_KEY)
 _STAGE = Prepared(_STANDING)
-_OTHERS = select(stages.c.version, stages.c.stage, _RECLAIMED_AT).where(
+_OTHERS = select(stages.c.version, stages.c.stage, _RECLAIMED_AT, _DIGEST).where(
     stages.c.model_id == bindparam("model_id"),
     stages.c.stage == bindparam("in_stage"),
     stages.c.version != bindparam("number"),
@@ -41,6 +47,7 @@ _TARGET = Prepared(
     select(
         stages.c.stage,
         _RECLAIMED_AT,
+        _DIGEST,
         select(aliases.c.version).where(_ALIAS_BY_KEY).scalar_subquery().label("alias_version"),
     ).where(_BY_KEY)
 )
@@ -64,7 +71,7 @@ def remove(tx: Tx, model_id: str, number: int) -> None:
 
 
 def standing(tx: Tx, model_id: str, number: int) -> Any | None:
-    """Where a version stands (`stage`, `reclaimed_at`); None for one that is not in use."""
+    """Where a version stands (`stage`, `reclaimed_at`, `digest`); None for one that is not in use."""
     return tx.row(_STAGE, model_id=model_id, number=number)
 
 

@@ -1,7 +1,7 @@
 """What happens to retention: rules, holds, and files that were reclaimed by them."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from modelkeep.core.events import Event
 
@@ -21,13 +21,14 @@ class RuleEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class RuleSet(RuleEvent):
-    """A retention rule was set or replaced."""
+    """A retention rule was set, or replaced the one `before`."""
 
     kind: ClassVar[str] = "retention_rule.set"
 
     keep_last: int | None
     keep_days: int | None
     automatic: bool
+    before: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class RuleDeleted(RuleEvent):
     """A retention rule is gone."""
 
     kind: ClassVar[str] = "retention_rule.deleted"
+
+    before: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class VersionHeld(HoldEvent):
     kind: ClassVar[str] = "model_version.held"
 
     reason: str
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class HoldLifted(HoldEvent):
     """A version is held no more."""
 
     kind: ClassVar[str] = "model_version.hold_lifted"
+
+    before: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Retention rules of workspaces and models, and holds on versions."""
 
+from dataclasses import asdict
 from typing import Any
 
 from modelkeep.access import get_workspace
@@ -62,14 +63,15 @@ def hold_version(tx: Tx, reference: str, number: int, reason: str) -> None:
     known = store.hold(tx, model.id, number)
     if known is None or known.reason != reason:
         store.set_hold(tx, model.id, number, reason)
-        tx.emit(VersionHeld(model.id, version.name, number, reason))
+        tx.emit(VersionHeld(model.id, version.name, number, reason, known.reason if known else None))
 
 
 def lift_hold(tx: Tx, reference: str, number: int) -> None:
     """Hold a version no more; without a hold nothing happens. Raises NotFound for the version."""
     model, version = _locked_version(tx, reference, number)
-    if store.delete_hold(tx, model.id, number):
-        tx.emit(HoldLifted(model.id, version.name, number))
+    reason = store.delete_hold(tx, model.id, number)
+    if reason is not None:
+        tx.emit(HoldLifted(model.id, version.name, number, reason))
 
 
 def get_hold(tx: Tx, reference: str, number: int) -> Any:
@@ -86,14 +88,14 @@ def _set(tx: Tx, workspace: str, model_id: str, rule: Rule) -> None:
     known = store.rule(tx, workspace, model_id)
     if known is not None and rule_of(known) == rule:
         return
-    values = {"keep_last": rule.keep_last, "keep_days": rule.keep_days, "automatic": int(rule.automatic)}
-    store.set_rule(tx, workspace, model_id, values)
-    tx.emit(RuleSet(workspace, model_id, rule.keep_last, rule.keep_days, rule.automatic))
+    store.set_rule(tx, workspace, model_id, {**asdict(rule), "automatic": int(rule.automatic)})
+    tx.emit(RuleSet(workspace, model_id, **asdict(rule), before=asdict(rule_of(known)) if known else None))
 
 
 def _delete(tx: Tx, workspace: str, model_id: str) -> None:
-    if store.delete_rule(tx, workspace, model_id):
-        tx.emit(RuleDeleted(workspace, model_id))
+    row = store.delete_rule(tx, workspace, model_id)
+    if row is not None:
+        tx.emit(RuleDeleted(workspace, model_id, asdict(rule_of(row))))
 
 
 def rule_of(row: Any) -> Rule:

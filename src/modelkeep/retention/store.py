@@ -22,12 +22,12 @@ _AUTOMATIC = Prepared(select(rules.c.workspace).distinct().where(rules.c.automat
 _SET_RULE = Prepared(
     upsert(rules, ["workspace", "model_id"], ["keep_last", "keep_days", "automatic", "set_by", "set_at"])
 )
-_DELETE_RULE = Prepared(delete(rules).where(_RULE_KEY))
+_DELETE_RULE = Prepared(delete(rules).where(_RULE_KEY).returning(rules))
 
 _HOLD_KEY = (holds.c.model_id == bindparam("model_id")) & (holds.c.version == bindparam("number"))
 _HOLD = Prepared(select(holds).where(_HOLD_KEY))
 _SET_HOLD = Prepared(upsert(holds, ["model_id", "version"], ["reason", "held_by", "held_at"]))
-_DELETE_HOLD = Prepared(delete(holds).where(_HOLD_KEY))
+_DELETE_HOLD = Prepared(delete(holds).where(_HOLD_KEY).returning(holds.c.reason))
 
 # Nearly every version has a digest, and by their digests they lie in no order that helps anybody.
 _IS_KEPT = and_(unindexed(versions.c.digest).is_not(None), versions.c.reclaimed_at.is_(None))
@@ -230,9 +230,9 @@ def set_rule(tx: Tx, workspace: str, model_id: str, values: dict[str, int | None
     tx.run(_SET_RULE, workspace=workspace, model_id=model_id, **values, set_by=tx.actor.name, set_at=tx.now)
 
 
-def delete_rule(tx: Tx, workspace: str, model_id: str) -> bool:
-    """Delete a rule; False if there was none."""
-    return tx.run(_DELETE_RULE, name=workspace, model_id=model_id) == 1
+def delete_rule(tx: Tx, workspace: str, model_id: str) -> Any | None:
+    """Delete a rule; its row, None if there was none."""
+    return tx.row(_DELETE_RULE, name=workspace, model_id=model_id)
 
 
 def hold(tx: Tx, model_id: str, number: int) -> Any | None:
@@ -246,9 +246,10 @@ def set_hold(tx: Tx, model_id: str, number: int, reason: str) -> None:
     tx.run(_SET_HOLD, **same, reason=reason, held_by=tx.actor.name, held_at=tx.now)
 
 
-def delete_hold(tx: Tx, model_id: str, number: int) -> bool:
-    """Lift a hold; False if there was none."""
-    return tx.run(_DELETE_HOLD, model_id=model_id, number=number) == 1
+def delete_hold(tx: Tx, model_id: str, number: int) -> str | None:
+    """Lift a hold; the reason that it had, None if there was none."""
+    found = tx.row(_DELETE_HOLD, model_id=model_id, number=number)
+    return str(found.reason) if found else None
 
 
 def models_with_files(tx: Tx, first: str, most: int) -> list[str]:

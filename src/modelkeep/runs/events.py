@@ -1,7 +1,7 @@
 """Facts about experiments and runs."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from modelkeep.core.events import Event
 
@@ -67,6 +67,7 @@ class ExperimentTagDeleted(ExperimentEvent):
 
     kind: ClassVar[str] = "experiment.tag_deleted"
     key: str
+    before: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class RunUpdated(RunEvent):
     name: str
     status: str
     end_time: int | None
+    before: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class RunTagDeleted(RunEvent):
 
     kind: ClassVar[str] = "run.tag_deleted"
     key: str
+    before: str
 
 
 @dataclass(frozen=True, slots=True)

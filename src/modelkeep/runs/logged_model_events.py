@@ -34,6 +34,7 @@ class LoggedModelFinalized(LoggedModelEvent):
 
     kind: ClassVar[str] = "logged_model.finalized"
     status: str
+    before: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class LoggedModelTagsSet(LoggedModelEvent):
 
     kind: ClassVar[str] = "logged_model.tags_set"
     tags: dict[str, str]
+    before: dict[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class LoggedModelTagDeleted(LoggedModelEvent):
 
     kind: ClassVar[str] = "logged_model.tag_deleted"
     key: str
+    before: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,11 @@ Condition = ColumnElement[bool]
 Datasets = tuple[bool, ...]
 
 
+_SCORE = 20
+# Keeps alternatives together: those of alternatives would be made one chain again.
+_TRUE = literal_column("1") == literal_column("1")
+
+
 def holds(
     target: Target, shape: Shape, datasets: Datasets = (), seen: Mapping[int, FromClause] | None = None
 ) -> Condition:
@@ -28,7 +33,7 @@ def holds(
     """
     if isinstance(shape, Group):
         parts = [holds(target, part, datasets, seen) for part in shape.parts]
-        return and_(*parts) if shape.every else or_(*parts)
+        return and_(*parts) if shape.every else _any_of(parts)
     side = target.sides.get(shape.place)
     if side is None:
         return _attribute(target.attributes[shape.place], shape)
@@ -52,6 +57,13 @@ def _of_key(side: Side, rows: FromClause, term: Term) -> list[Condition]:
 
 def _on(side: Side, rows: FromClause, datasets: Datasets) -> list[Condition]:
     return [on_datasets(rows, datasets)] if datasets and side.newest else []
+
+
+def _any_of(parts: list[Condition]) -> Condition:
+    """One of them, in brackets by the score: SQLite reads a chain of a thousand as a tree too deep for it."""
+    while len(parts) > _SCORE:
+        parts = [and_(or_(*parts[at : at + _SCORE]), _TRUE) for at in range(0, len(parts), _SCORE)]
+    return or_(*parts)
 
 
 def on_datasets(rows: FromClause, datasets: Datasets) -> Condition:

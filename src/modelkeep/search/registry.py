@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from modelkeep.catalog import ModelView, VersionView, models_by_ids, versions_by_keys
 from modelkeep.core.errors import InvalidInput
 from modelkeep.db import Tx
+from modelkeep.models import model_names
 from modelkeep.search.cursor import arguments
 from modelkeep.search.grammar import Expr, PromptScope, parse_filter, prompt_scope
 from modelkeep.search.order import parse_order
 from modelkeep.search.paging import Asked, Page, by, check_count, page_of, with_ties
 from modelkeep.search.schemas import MODELS, VERSIONS, Schema
+from modelkeep.search.sight import among_seen
 from modelkeep.search.walk import Corner
 
 MODELS_A_PAGE = 100
@@ -66,6 +68,9 @@ def search_versions(
 def _corner(tx: Tx, text: str | None, schema: Schema) -> tuple[Corner, Expr | None]:
     """Where to look: models, prompts or both; and the rest of the filter."""
     scope, expr = prompt_scope(parse_filter(text, schema))
+    if tx.caller.sight is not None:
+        seen = tx.caller.sight.models
+        expr = among_seen(expr, seen, lambda: model_names(tx, sorted(seen.ids | seen.hidden_ids)))
     here = {"workspace": tx.workspace}
     if scope is PromptScope.ALL:
         return Corner(("workspace",), ("any_kind",), here), expr

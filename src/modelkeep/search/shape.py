@@ -145,7 +145,7 @@ def _text_term(term: Term, value: str, values: dict[str, Any]) -> Term:
         return Term(place, named, operator, negated, slot, escape=_escape(value))
     start = _start(value)
     if start:
-        values[f"lo{slot}"], values[f"hi{slot}"] = start, _next_text(start)
+        values[f"lo{slot}"], values[f"hi{slot}"] = start, next_text(start)
     exact = start + "%" == value
     reach: Reach = "" if not start else ("start" if exact else "start?")
     return Term(place, named, operator, negated, slot, escape=_escape(value), reach=reach)
@@ -167,10 +167,10 @@ def _start(pattern: str) -> str:
     """What every match of a pattern begins with, as far as an index holds it."""
     end = next((at for at, char in enumerate(pattern) if char in _WILDCARDS), len(pattern))
     start = pattern[: min(end, INDEXED_PREFIX)]
-    return start if start and _next_text(start) else ""
+    return start if start and next_text(start) else ""
 
 
-def _next_text(start: str) -> str:
+def next_text(start: str) -> str:
     """The least text above all that begin so; empty where there is none."""
     kept = start.rstrip(chr(_LAST_CHAR))
     if not kept:

@@ -19,10 +19,11 @@ from modelkeep.runs import (
     load_runs,
 )
 from modelkeep.search.cursor import arguments
-from modelkeep.search.grammar import parse_filter
+from modelkeep.search.grammar import Expr, parse_filter
 from modelkeep.search.order import OrderField, logged_model_order, parse_order
 from modelkeep.search.paging import Asked, Page, by, check_count, page_of, with_ties
 from modelkeep.search.schemas import EXPERIMENTS, LOGGED_MODELS, RUNS
+from modelkeep.search.sight import among_seen
 from modelkeep.search.tokens import check_text
 from modelkeep.search.walk import Corner
 
@@ -62,7 +63,7 @@ def search_runs(
 ) -> Page[RunView]:
     """Runs of these experiments, the latest started first unless asked. Raises InvalidInput."""
     order = with_ties(parse_order(order_by, RUNS), by("start_time", ascending=False), by("run_id", ascending=True))
-    expr, numbers = parse_filter(text, RUNS), _numbers(experiment_ids)
+    expr, numbers = parse_filter(text, RUNS), _seen(tx, _numbers(experiment_ids))
     asked = Asked(
         "runs",
         _corners(tx, numbers, view.value),
@@ -90,7 +91,7 @@ def search_experiments(
     asked = Asked(
         "experiments",
         [Corner(("workspace",), ("lifecycle",), here | {"lifecycle": lifecycle}) for lifecycle in view.value],
-        parse_filter(text, EXPERIMENTS),
+        _among_seen(tx, parse_filter(text, EXPERIMENTS)),
         with_ties((*keys, *first), by("experiment_id", ascending=False)),
         arguments(view.name, text, list(order_by)),
         check_count(max_results, MOST_RESULTS),
@@ -116,7 +117,8 @@ def search_logged_models(
     keys = with_ties(
         logged_model_order(order_by), by("creation_timestamp", ascending=False), by("model_id", ascending=True)
     )
-    expr, numbers, narrowed = parse_filter(text, LOGGED_MODELS), _numbers(experiment_ids), _datasets(datasets)
+    expr, numbers = parse_filter(text, LOGGED_MODELS), _seen(tx, _numbers(experiment_ids))
+    narrowed = _datasets(datasets)
     asked = Asked(
         "logged_models",
         _corners(tx, numbers, ()),
@@ -138,6 +140,23 @@ def _numbers(experiment_ids: Sequence[str]) -> list[int]:
                 f"Invalid experiment ID '{shown}'. Experiment ID must be a valid integer.", "experiment_ids"
             )
     return sorted({number for number in map(int, experiment_ids) if 0 <= number < 2**63})
+
+
+def _seen(tx: Tx, numbers: Sequence[int]) -> list[int]:
+    """Those of these experiments that the caller may know of."""
+    sight = tx.caller.sight
+    if sight is None or sight.experiments.is_all:
+        return list(numbers)
+    found = load_experiments(tx, numbers)
+    return [one.id for one in found if sight.experiments.shows(str(one.id), one.name)]
+
+
+def _among_seen(tx: Tx, expr: Expr | None) -> Expr | None:
+    if tx.caller.sight is None:
+        return expr
+    seen = tx.caller.sight.experiments
+    wanted = [int(one) for one in seen.ids | seen.hidden_ids]
+    return among_seen(expr, seen, lambda: {str(one.id): one.name for one in load_experiments(tx, wanted)})
 
 
 def _corners(tx: Tx, numbers: Sequence[int], lifecycles: Sequence[str]) -> list[Corner]:

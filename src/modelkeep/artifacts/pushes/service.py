@@ -40,8 +40,19 @@ def open_push(tx: Tx) -> Push:
 def get_push(tx: Tx, push_id: str) -> Push:
     """An open push. Raises NotFound."""
     if not _ID.fullmatch(push_id) or store.push(tx, push_id) is None:
-        raise NotFound(f"No push has the id '{push_id}': it was registered, or given up 7 days ago.", "id")
+        raise no_push(push_id)
     return _push(tx, push_id)
+
+
+def no_push(push_id: str) -> NotFound:
+    """The refusal of a push that is not there."""
+    return NotFound(f"No push has the id '{push_id}': it was registered, or given up 7 days ago.", "id")
+
+
+def push_maker(tx: Tx, push_id: str) -> str | None:
+    """The name of who opened a push; None if there is none."""
+    row = store.push(tx, push_id) if _ID.fullmatch(push_id) else None
+    return None if row is None else str(row.created_by)
 
 
 def push_files(tx: Tx, push_id: str) -> list[ManifestFile]:

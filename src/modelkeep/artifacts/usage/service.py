@@ -73,15 +73,17 @@ def get_quota(tx: Tx, workspace: str) -> int | None:
 
 def set_quota(tx: Tx, workspace: str, size: int) -> None:
     """Limit what a workspace may keep in the store; what it holds already stays."""
-    if store.quota(tx, workspace) != size:
+    before = store.quota(tx, workspace)
+    if before != size:
         store.set_quota(tx, workspace, size)
-        tx.emit(QuotaSet(workspace, size))
+        tx.emit(QuotaSet(workspace, size, before))
 
 
 def lift_quota(tx: Tx, workspace: str) -> None:
     """Lift a workspace's limit; without one nothing happens."""
-    if store.delete_quota(tx, workspace):
-        tx.emit(QuotaLifted(workspace))
+    before = store.delete_quota(tx, workspace)
+    if before is not None:
+        tx.emit(QuotaLifted(workspace, before))
 
 
 @dataclass(slots=True)

@@ -104,7 +104,7 @@ _UNFINISHED = Prepared(
 
 _QUOTA = Prepared(select(quotas.c.bytes).where(quotas.c.workspace == bindparam("name")))
 _SET_QUOTA = Prepared(upsert(quotas, ["workspace"], ["bytes"]))
-_DELETE_QUOTA = Prepared(delete(quotas).where(quotas.c.workspace == bindparam("name")))
+_DELETE_QUOTA = Prepared(delete(quotas).where(quotas.c.workspace == bindparam("name")).returning(quotas))
 
 
 def files(tx: Tx) -> Any:
@@ -159,6 +159,7 @@ def set_quota(tx: Tx, workspace: str, size: int) -> None:
     tx.run(_SET_QUOTA, workspace=workspace, bytes=size)
 
 
-def delete_quota(tx: Tx, workspace: str) -> bool:
-    """Lift a workspace's limit; False if it had none."""
-    return tx.run(_DELETE_QUOTA, name=workspace) == 1
+def delete_quota(tx: Tx, workspace: str) -> int | None:
+    """Lift a workspace's limit; what it was, None if it had none."""
+    found = tx.row(_DELETE_QUOTA, name=workspace)
+    return int(found.bytes) if found else None

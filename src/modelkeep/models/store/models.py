@@ -29,10 +29,7 @@ _NEXT = Prepared(
     .returning(models)
 )
 _DESCRIBE = Prepared(
-    update(models)
-    .where(_NAMED)
-    .values(description=bindparam("description", type_=text()), updated_at=bindparam("now"))
-    .returning(models)
+    update(models).where(_BY_ID).values(description=bindparam("description", type_=text()), updated_at=bindparam("now"))
 )
 _SET_COUNTER = Prepared(update(models).where(_BY_ID).values(last_version=bindparam("last_version")))
 _SET_KIND = Prepared(update(models).where(_BY_ID).values(kind=bindparam("kind")))
@@ -65,6 +62,15 @@ _FIND_RETIRED = Prepared(
     .with_for_update()
 )
 
+_IDS_NAMED = Prepared(
+    select(models.c.id)
+    .where(_NAMED)
+    .union(
+        select(names.c.model_id.label("id")).where(
+            names.c.workspace == bindparam("workspace"), names.c.name == bindparam("name")
+        )
+    )
+)
 _NAMES_BY_ID = Prepared(select(models.c.id, models.c.name).where(one_of_texts(models.c.id, "ids")))
 
 _KEEP_NAME = Prepared(upsert(names, ["workspace", "name", "model_id"], ["last_version"]))
@@ -90,9 +96,9 @@ _CLASH = Prepared(
 )
 
 _SET_TAG = Prepared(upsert_changed(model_tags, ["model_id", "key"], "value"))
-_DELETE_TAG = Prepared(
-    delete(model_tags).where(model_tags.c.model_id == bindparam("model_id"), model_tags.c.key == bindparam("key"))
-)
+_TAG_BY_KEY = (model_tags.c.model_id == bindparam("model_id")) & (model_tags.c.key == bindparam("key"))
+_TAG = Prepared(select(model_tags.c.value).where(_TAG_BY_KEY))
+_DELETE_TAG = Prepared(delete(model_tags).where(_TAG_BY_KEY).returning(model_tags.c.value))
 
 _LAST_RETIREMENT = Prepared(
     select(func.max(versions.c.retired_at).label("at")).where(versions.c.model_id == bindparam("model_id"))
@@ -142,9 +148,9 @@ def take_number(tx: Tx, name: str) -> Any | None:
     return tx.row(_NEXT, workspace=tx.workspace, name=name, now=tx.now)
 
 
-def describe(tx: Tx, name: str, description: str) -> Any | None:
-    """The same, held and touched, with this description."""
-    return tx.row(_DESCRIBE, workspace=tx.workspace, name=name, now=tx.now, description=description)
+def describe(tx: Tx, model_id: str, description: str) -> None:
+    """Replace the description."""
+    tx.run(_DESCRIBE, model_id=model_id, now=tx.now, description=description)
 
 
 def insert(tx: Tx, model_id: str, name: str, kind: str, description: str | None) -> bool:
@@ -236,9 +242,21 @@ def set_tag(tx: Tx, model_id: str, key: str, value: str) -> bool:
     return tx.run(_SET_TAG, model_id=model_id, key=key, value=value, workspace=tx.workspace) == 1
 
 
-def delete_tag(tx: Tx, model_id: str, key: str) -> bool:
-    """Delete a tag; False if there was none."""
-    return tx.run(_DELETE_TAG, model_id=model_id, key=key) == 1
+def tag(tx: Tx, model_id: str, key: str) -> str | None:
+    """The value of a tag; None if there is none."""
+    found = tx.row(_TAG, model_id=model_id, key=key)
+    return str(found.value) if found else None
+
+
+def delete_tag(tx: Tx, model_id: str, key: str) -> str | None:
+    """Delete a tag; the value that it had, None if there was none."""
+    found = tx.row(_DELETE_TAG, model_id=model_id, key=key)
+    return str(found.value) if found else None
+
+
+def ids_named(tx: Tx, name: str) -> list[str]:
+    """The ids of all models that have the name in use, or had it and left it."""
+    return sorted(row.id for row in tx.rows(_IDS_NAMED, workspace=tx.workspace, name=name))
 
 
 def names_by_id(tx: Tx, model_ids: Sequence[str]) -> dict[str, str]:

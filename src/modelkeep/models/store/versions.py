@@ -20,12 +20,12 @@ _LIVE = versions.c.retired_at.is_(None)
 
 _INSERT = Prepared(insert(versions))
 _FIND = Prepared(select(versions).where(_NAMED, _LIVE))
+_LOCK = Prepared(select(versions).where(_NAMED, _LIVE).with_for_update())
 _FIND_ANY = Prepared(select(versions).where(_BY_KEY))
 _DESCRIBE = Prepared(
     update(versions)
-    .where(_NAMED, _LIVE)
+    .where(_BY_KEY)
     .values(description=bindparam("description", type_=text()), updated_at=bindparam("now"))
-    .returning(versions.c.model_id)
 )
 _TOUCH = Prepared(update(versions).where(_BY_KEY).values(updated_at=bindparam("now")))
 _TOUCH_MANY = Prepared(
@@ -49,13 +49,13 @@ _RECLAIM = Prepared(
     .values(reclaimed_at=bindparam("now"), updated_at=bindparam("now"))
 )
 _SET_TAG = Prepared(upsert_changed(version_tags, ["model_id", "version", "key"], "value"))
-_DELETE_TAG = Prepared(
-    delete(version_tags).where(
-        version_tags.c.model_id == bindparam("model_id"),
-        version_tags.c.version == bindparam("number"),
-        version_tags.c.key == bindparam("key"),
-    )
+_TAG_BY_KEY = (
+    (version_tags.c.model_id == bindparam("model_id"))
+    & (version_tags.c.version == bindparam("number"))
+    & (version_tags.c.key == bindparam("key"))
 )
+_TAG = Prepared(select(version_tags.c.value).where(_TAG_BY_KEY))
+_DELETE_TAG = Prepared(delete(version_tags).where(_TAG_BY_KEY).returning(version_tags.c.value))
 
 
 def insert_version(tx: Tx, row: Mapping[str, Any]) -> None:
@@ -84,10 +84,14 @@ def find_any(tx: Tx, model_id: str, number: int) -> Any | None:
     return tx.row(_FIND_ANY, model_id=model_id, number=number)
 
 
-def describe(tx: Tx, name: str, number: int, description: str | None) -> str | None:
-    """Replace the description of a version in use; its model's id, None where there is no such version."""
-    found = tx.row(_DESCRIBE, workspace=tx.workspace, name=name, number=number, description=description, now=tx.now)
-    return str(found.model_id) if found else None
+def lock(tx: Tx, name: str, number: int) -> Any | None:
+    """The same, held against other writers until the end of the transaction."""
+    return tx.row(_LOCK, workspace=tx.workspace, name=name, number=number)
+
+
+def describe(tx: Tx, model_id: str, number: int, description: str | None) -> None:
+    """Replace the description."""
+    tx.run(_DESCRIBE, model_id=model_id, number=number, description=description, now=tx.now)
 
 
 def touch(tx: Tx, model_id: str, numbers: Sequence[int]) -> None:
@@ -124,6 +128,13 @@ def set_tag(tx: Tx, model_id: str, number: int, key: str, value: str) -> bool:
     return tx.run(_SET_TAG, model_id=model_id, version=number, key=key, value=value, workspace=tx.workspace) == 1
 
 
-def delete_tag(tx: Tx, model_id: str, number: int, key: str) -> bool:
-    """Delete a tag; False if there was none."""
-    return tx.run(_DELETE_TAG, model_id=model_id, number=number, key=key) == 1
+def tag(tx: Tx, model_id: str, number: int, key: str) -> str | None:
+    """The value of a tag; None if there is none."""
+    found = tx.row(_TAG, model_id=model_id, number=number, key=key)
+    return str(found.value) if found else None
+
+
+def delete_tag(tx: Tx, model_id: str, number: int, key: str) -> str | None:
+    """Delete a tag; the value that it had, None if there was none."""
+    found = tx.row(_DELETE_TAG, model_id=model_id, number=number, key=key)
+    return str(found.value) if found else None

@@ -109,10 +109,11 @@ def set_experiment_tag(tx: Tx, experiment_id: str, tag: Entry) -> None:
 def delete_experiment_tag(tx: Tx, experiment_id: str, key: str) -> None:
     """Delete a tag of an active experiment. NotFound if there is no such experiment, or it has no such tag."""
     row = _active(tx, experiment_id)
-    if "\x00" in key or not store.delete_tag(tx, row.id, key):
+    before = None if "\x00" in key else store.delete_tag(tx, row.id, key)
+    if before is None:
         raise NotFound(f"No tag with name: {key} in experiment with id {row.id}", "key")
     store.touch(tx, row.id)
-    tx.emit(ExperimentTagDeleted(row.id, key))
+    tx.emit(ExperimentTagDeleted(row.id, key, before))
 
 
 def active_experiment(tx: Tx, experiment_id: str) -> Any:

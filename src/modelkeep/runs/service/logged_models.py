@@ -121,7 +121,7 @@ def finalize_logged_model(tx: Tx, model_id: str, status: str) -> LoggedModelView
     row = _locked(tx, model_id)
     store.finalize(tx, model_id, status)
     if row.status != status:
-        tx.emit(LoggedModelFinalized(model_id, status))
+        tx.emit(LoggedModelFinalized(model_id, status, row.status))
     return get_logged_model(tx, model_id, allow_deleted=True)
 
 
@@ -148,9 +148,10 @@ def set_logged_model_tags(tx: Tx, model_id: str, tags: Sequence[Entry]) -> None:
 def delete_logged_model_tag(tx: Tx, model_id: str, key: str) -> None:
     """Delete a tag. Raises NotFound, also if there is no such tag."""
     _locked(tx, model_id)
-    if "\x00" in key or not store.delete_tag(tx, model_id, key):
+    before = None if "\x00" in key else store.delete_tag(tx, model_id, key)
+    if before is None:
         raise NotFound(f"No tag with key {key!r} found for model with ID {model_id!r}.", "tag_key")
-    tx.emit(LoggedModelTagDeleted(model_id, key))
+    tx.emit(LoggedModelTagDeleted(model_id, key, before))
 
 
 def log_logged_model_params(tx: Tx, model_id: str, params: Sequence[Entry]) -> None:
@@ -183,7 +184,7 @@ def _set_tags(tx: Tx, model_id: str, tags: dict[str, str]) -> None:
     changed = {key: value for key, value in tags.items() if known.get(key) != value}
     if changed:
         store.set_tags(tx, model_id, changed)
-        tx.emit(LoggedModelTagsSet(model_id, changed))
+        tx.emit(LoggedModelTagsSet(model_id, changed, {key: known.get(key) for key in changed}))
 
 
 def _locked(tx: Tx, model_id: str) -> Any:

@@ -58,9 +58,10 @@ def set_tag(tx: Tx, run_id: str, tag: Entry) -> None:
 def delete_tag(tx: Tx, run_id: str, key: str) -> None:
     """Delete a tag of an active run. NotFound if there is no such run or tag."""
     active_run(tx, run_id)
-    if "\x00" in key or not store.delete_tag(tx, run_id, key):
+    before = None if "\x00" in key else store.delete_tag(tx, run_id, key)
+    if before is None:
         raise NotFound(f"No tag with name: {key} in run with id {run_id}", "key")
-    tx.emit(RunTagDeleted(run_id, key))
+    tx.emit(RunTagDeleted(run_id, key, before))
 
 
 def note_model(tx: Tx, run_id: str, model_json: str) -> None:

@@ -90,7 +90,7 @@ def update_run(
     store.update_run(tx, run_id, changed.name, changed.status, changed.end_time)
     if changed.name != row.name:
         records.set_tags(tx, run_id, row.experiment_id, {RUN_NAME_TAG: changed.name})
-    tx.emit(RunUpdated(run_id, changed.name, changed.status, changed.end_time))
+    tx.emit(RunUpdated(run_id, changed.name, changed.status, changed.end_time, _before(row)))
     return changed
 
 
@@ -98,7 +98,11 @@ def rename(tx: Tx, row: Any, name: str) -> None:
     """Give a locked run the name that its tag says."""
     if name != row.name:
         store.update_run(tx, row.id, name, row.status, row.end_time)
-        tx.emit(RunUpdated(row.id, name, row.status, row.end_time))
+        tx.emit(RunUpdated(row.id, name, row.status, row.end_time, _before(row)))
+
+
+def _before(row: Any) -> dict[str, Any]:
+    return {"name": row.name, "status": row.status, "end_time": row.end_time}
 
 
 def delete_run(tx: Tx, run_id: str) -> None:

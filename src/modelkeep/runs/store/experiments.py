@@ -61,9 +61,9 @@ _SET_TAG = Prepared(
     )
 )
 _DELETE_TAG = Prepared(
-    delete(experiment_tags).where(
-        _TAG_HERE, experiment_tags.c.experiment_id == bindparam("id"), experiment_tags.c.key == bindparam("key")
-    )
+    delete(experiment_tags)
+    .where(_TAG_HERE, experiment_tags.c.experiment_id == bindparam("id"), experiment_tags.c.key == bindparam("key"))
+    .returning(experiment_tags.c.value)
 )
 
 
@@ -158,9 +158,10 @@ def set_tag(tx: Tx, number: int, key: str, value: str) -> bool:
     return tx.run(_SET_TAG, workspace=tx.workspace, experiment_id=number, key=key, value=value) == 1
 
 
-def delete_tag(tx: Tx, number: int, key: str) -> bool:
-    """Delete a tag; False if there was none."""
-    return tx.run(_DELETE_TAG, workspace=tx.workspace, id=number, key=key) == 1
+def delete_tag(tx: Tx, number: int, key: str) -> str | None:
+    """Delete a tag; the value that it had, None if there was none."""
+    found = tx.row(_DELETE_TAG, workspace=tx.workspace, id=number, key=key)
+    return str(found.value) if found else None
 
 
 def touch(tx: Tx, number: int) -> None:

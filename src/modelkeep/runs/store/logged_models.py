@@ -65,9 +65,9 @@ _TAGS = Prepared(
 )
 _SET_TAG = Prepared(upsert(logged_model_tags, ["logged_model_id", "key"], ["value"]))
 _DELETE_TAG = Prepared(
-    delete(logged_model_tags).where(
-        logged_model_tags.c.logged_model_id == bindparam("id"), logged_model_tags.c.key == bindparam("key")
-    )
+    delete(logged_model_tags)
+    .where(logged_model_tags.c.logged_model_id == bindparam("id"), logged_model_tags.c.key == bindparam("key"))
+    .returning(logged_model_tags.c.value)
 )
 _PARAMS = Prepared(
     select(logged_model_params.c.key, logged_model_params.c.value).where(
@@ -123,9 +123,10 @@ def set_tags(tx: Tx, model_id: str, tags: dict[str, str]) -> None:
     tx.run_many(_SET_TAG, [{"logged_model_id": model_id, "key": key, "value": tags[key]} for key in tags])
 
 
-def delete_tag(tx: Tx, model_id: str, key: str) -> bool:
-    """Delete a tag of a locked model; False if there was none."""
-    return tx.run(_DELETE_TAG, id=model_id, key=key) == 1
+def delete_tag(tx: Tx, model_id: str, key: str) -> str | None:
+    """Delete a tag of a locked model; the value that it had, None if there was none."""
+    found = tx.row(_DELETE_TAG, id=model_id, key=key)
+    return str(found.value) if found else None
 
 
 def params_named(tx: Tx, model_id: str, keys: Sequence[str]) -> dict[str, str]:

@@ -28,9 +28,11 @@ _TAG = Prepared(
     )
 )
 _DELETE_TAG = Prepared(
-    delete(tags).where(
+    delete(tags)
+    .where(
         tags.c.workspace == bindparam("workspace"), tags.c.run_id == bindparam("run_id"), tags.c.key == bindparam("key")
     )
+    .returning(tags.c.value)
 )
 
 
@@ -70,6 +72,7 @@ def tag(tx: Tx, run_id: str, key: str) -> str | None:
     return None if found is None else str(found.value)
 
 
-def delete_tag(tx: Tx, run_id: str, key: str) -> bool:
-    """Delete a tag; False if there was none."""
-    return tx.run(_DELETE_TAG, workspace=tx.workspace, run_id=run_id, key=key) == 1
+def delete_tag(tx: Tx, run_id: str, key: str) -> str | None:
+    """Delete a tag; the value that it had, None if there was none."""
+    found = tx.row(_DELETE_TAG, workspace=tx.workspace, run_id=run_id, key=key)
+    return str(found.value) if found else None

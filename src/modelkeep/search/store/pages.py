@@ -4,7 +4,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import BindParameter, and_, bindparam, func, literal_column, select
+from sqlalchemy import BindParameter, and_, bindparam, false, func, literal_column, select
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.sql.expression import FromClause
 
@@ -91,7 +91,7 @@ def page(search: Search, step: Step, slots: frozenset[int]) -> Prepared:
     seen = {} if walk.rows is None else dict.fromkeys(slots, walk.rows)
     constant = walk.start + _constant(target, search.sorts[len(step.prior)], step)
     conditions = [
-        *_alive(target, search, within=walk.rows is None and search.origin is None),
+        *_alive(target, search, within=walk.rows is None and (search.origin is None or target.ids_repeat)),
         *(holds(target, term, search.datasets, seen) for term in search.terms if term is not search.origin),
         *_prior(target, search, step),
         *_phase(target, search, step, walk),
@@ -178,7 +178,8 @@ def _part(step: Step, parts: list[Part], constant: int) -> list[Condition]:
     if step.part == "beyond":
         return [parts[0].beyond(bounds[0])]
     if step.part == "ties":
-        return [parts[0].column == bounds[0], after(parts[1:], bounds[1:])]
+        # Where a key of its own leads, such as the name of a model, no two rows tie.
+        return [parts[0].column == bounds[0], after(parts[1:], bounds[1:])] if len(parts) > 1 else [false()]
     return []
 
 

@@ -48,7 +48,8 @@ class Side(Struct, frozen=True, eq=False):
 class Target(Struct, frozen=True, eq=False):
     """One search. `leads` are keys with an index in their order; `found_by` attributes with an index of their values.
 
-    `alive` are conditions on every row; `bounds` conditions by the name of what they are bound to.
+    `alive` are conditions on every row; `bounds` conditions by the name of what they are bound to. `ids_repeat`:
+    another workspace has things of the same ids.
     """
 
     rows: Table
@@ -60,6 +61,7 @@ class Target(Struct, frozen=True, eq=False):
     found_by: frozenset[str]
     alive: tuple[ColumnElement[bool], ...] = ()
     bounds: Mapping[str, ColumnElement[bool]] = field(default_factory=dict)
+    ids_repeat: bool = False
 
     @property
     def ids(self) -> tuple[ColumnElement[Any], ...]:
@@ -139,6 +141,7 @@ EXPERIMENTS = Target(
     leads=frozenset({"creation_time", "name"}),
     found_by=frozenset({"name"}),
     bounds={"lifecycle": experiments.c.lifecycle == bindparam("lifecycle")},
+    ids_repeat=True,
 )
 
 _as_text: ColumnElement[str] = cast(experiments.c.id, text())

@@ -68,6 +68,11 @@ class Objects:
                 raise Unavailable("The artifact store broke off within an object")
             return data, found.meta["size"]
 
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object, also in place of one."""
+        with _answered():
+            obstore.put(self._store, key, data)
+
     def delete(self, key: str) -> None:
         """Remove an object; one that is absent is fine."""
         with _answered():
