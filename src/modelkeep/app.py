@@ -4,16 +4,17 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from modelkeep.access import Identity, caller_of_link, workspace_exists
+from modelkeep.access import Identity, KnownRights, Providers, Rights, Sessions, caller_of_link, workspace_exists
 from modelkeep.artifacts import BlobStore, Damaged, FileBody, Holder, StoredFile, holders_of, note_damage, open_file
+from modelkeep.audit import Copies, Sequencer, Sink, UnknownCallers, audits_downloads, note_download
 from modelkeep.config import Settings
 from modelkeep.core.errors import DomainError, NotFound, Unauthenticated, Unavailable
-from modelkeep.core.types import DEFAULT_WORKSPACE, SYSTEM, Caller
+from modelkeep.core.types import DEFAULT_WORKSPACE, SYSTEM, Actor, Caller
 from modelkeep.db import Database, Tx
 from modelkeep.models import model_names
 
@@ -25,7 +26,16 @@ LONG_WORKS = 8
 _log = logging.getLogger("modelkeep")
 
 _WORKSPACE_KNOWN_S = 5.0
+_AUDITED_KNOWN_S = 1.0
 _READY_FOR_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A caller at work in a workspace, and what they may do."""
+
+    caller: Caller
+    rights: Rights
 
 
 @dataclass(slots=True)
@@ -36,22 +46,42 @@ class App:
     database: Database
     blobs: BlobStore
     identity: Identity
+    rights: KnownRights
+    sequencer: Sequencer
+    copies: Copies
+    sessions: Sessions
+    providers: Providers
+    sink: Sink | None = None
+    unknown_callers: UnknownCallers = field(default_factory=UnknownCallers)
     damage_found: int = 0
     _ready_until: float = 0.0
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(LONG_WORKS, "long-work"))
     _free_threads: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(LONG_WORKS))
     _workspaces: dict[str, float] = field(default_factory=dict)
+    _audited: dict[str, tuple[bool, float]] = field(default_factory=dict)
 
-    async def caller(self, authorization: str, workspace: str, request_id: str) -> Caller:
-        """Who calls, in which workspace; `Unauthenticated` or `NotFound`."""
-        actor = await self.identity.identify(authorization)
-        if not workspace or workspace == DEFAULT_WORKSPACE:
-            return Caller(actor, DEFAULT_WORKSPACE, request_id)
-        await self._check_workspace(workspace)
-        return Caller(actor, workspace, request_id)
+    async def admit(self, actor: Actor, workspace: str, request_id: str, address: str, reason: str = "") -> Admitted:
+        """The caller in a workspace, and what they may do; `NotFound` for one that they are no member of."""
+        rights = await self.rights.of(actor)
+        if workspace and workspace != DEFAULT_WORKSPACE:
+            if not rights.is_member(workspace):
+                raise _no_workspace(workspace)
+            await self._check_workspace(workspace)
+        here = workspace or DEFAULT_WORKSPACE
+        caller = Caller(actor, here, request_id, address, reason, rights.sight(here), rights.workspaces)
+        return Admitted(caller, rights)
 
-    async def linked_caller(self, link: str, method: str, path: str, request_id: str) -> Caller:
-        """Who calls a place by a signed link; `Unauthenticated`."""
+    async def admit_linked(self, link: str, method: str, path: str, request_id: str, address: str) -> Admitted:
+        """Who calls a place by a signed link, in the workspace that it was made in; `Unauthenticated` or `NotFound`."""
+        caller = await self._linked_caller(link, method, path, request_id)
+        return await self.admit(caller.actor, caller.workspace, request_id, address)
+
+    def forget_rights(self) -> None:
+        """Ask the database again who may do what, and who signed in."""
+        self.rights.forget()
+        self.identity.forget()
+
+    async def _linked_caller(self, link: str, method: str, path: str, request_id: str) -> Caller:
         asking = Caller(SYSTEM.actor, request_id=request_id)
         caller = await self.database.read_quickly(asking, lambda tx: caller_of_link(tx, link, method, path))
         if caller.actor.is_anonymous and self.settings.auth != "none":
@@ -95,6 +125,19 @@ class App:
             self.database, caller, self.blobs, file, start, end, lambda error: self.note_damage(caller, error)
         )
 
+    async def note_download(
+        self,
+        caller: Caller,
+        path: Sequence[str],
+        digest: str,
+        way: str,
+        first: int | None = None,
+        last: int | None = None,
+    ) -> None:
+        """Write down that somebody fetches what is at this path, where their workspace asks for that."""
+        if await self._audits_downloads(caller.workspace):
+            await self.database.write(caller, lambda tx: note_download(tx, path, digest, way, first, last))
+
     async def note_damage(self, caller: Caller, damage: Damaged) -> None:
         """Mark a blob as damaged, so that it is not served any more, and tell the operator what holds it."""
 
@@ -112,6 +155,11 @@ class App:
     def close(self) -> None:
         """Finish what was begun and let go of everything."""
         self._threads.shutdown(wait=False)
+        self.providers.close()
+        try:
+            self.unknown_callers.write(self.database, at_once=True)
+        except DomainError as error:
+            _log.error("refused sign-ins could not be written down", extra={"fields": {"problem": error.message}})
         self.database.close()
         self.blobs.close()
 
@@ -124,12 +172,23 @@ class App:
             fields["no_holders"] = error.message
         _log.error("stored bytes are damaged", extra={"fields": fields})
 
+    async def _audits_downloads(self, workspace: str) -> bool:
+        known, until = self._audited.get(workspace, (False, 0.0))
+        if until <= time.monotonic():
+            known = await self.database.read_quickly(SYSTEM, lambda tx: audits_downloads(tx, workspace))
+            self._audited[workspace] = known, time.monotonic() + _AUDITED_KNOWN_S
+        return known
+
     async def _check_workspace(self, name: str) -> None:
         if self._workspaces.get(name, 0.0) > time.monotonic():
             return
         if not await self.database.read_quickly(SYSTEM, lambda tx: workspace_exists(tx, name)):
-            raise NotFound(f"Workspace '{name}' not found")
+            raise _no_workspace(name)
         self._workspaces[name] = time.monotonic() + _WORKSPACE_KNOWN_S
+
+
+def _no_workspace(name: str) -> NotFound:
+    return NotFound(f"Workspace '{name}' not found")
 
 
 def _told(tx: Tx, holders: list[Holder]) -> list[str]:

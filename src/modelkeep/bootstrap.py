@@ -8,11 +8,20 @@ from typing import cast
 
 from modelkeep import artifacts, audit, checkup, inspection, promotion, retention, runs, tables
 from modelkeep.access import (
+    GroupDeleted,
+    HeaderIdentity,
     Identity,
+    KnownRights,
     NewToken,
     OpenDoor,
-    TokenIdentity,
+    Sessions,
+    UserDeleted,
+    adopt_token_owners,
+    assignments,
+    forget_sessions,
+    forget_sign_in_failures,
     make_first_token,
+    make_providers,
     prepare_default_workspace,
     prepare_link_key,
 )
@@ -36,6 +45,8 @@ LISTENERS: tuple[tuple[type[Event], Listener], ...] = (
     (VersionRegistered, cast(Listener, inspection.queue_new_version)),
     (VersionRestored, cast(Listener, promotion.place_new_version)),
     (VersionRetired, cast(Listener, promotion.remove_placement)),
+    (UserDeleted, cast(Listener, assignments.forget_user)),
+    (GroupDeleted, cast(Listener, assignments.forget_group)),
     (Event, audit.record),
 )
 
@@ -65,11 +76,36 @@ def _in_one_go(run: Callable[[App], None]) -> Callable[[App, Going], None]:
 # What the worker does for queued jobs, by their kind.
 HANDLERS: dict[str, Handler] = {inspection.JOB: inspection.inspect_files, checkup.PROBE: checkup.answer_probe}
 
+
+def _note_token_uses(app: App) -> None:
+    app.identity.note_uses(app.database)
+
+
+def _forget_failures(app: App) -> None:
+    app.database.write_now(SYSTEM, forget_sign_in_failures)
+    app.database.write_now(SYSTEM, forget_sessions)
+
+
+def _send_audit(app: App, going: Going) -> None:
+    if app.sink is not None:
+        app.sink.send(app.database, going)
+
+
+def _note_unknown_callers(app: App) -> None:
+    app.unknown_callers.write(app.database)
+
+
 # What the worker does by itself.
 CHORES: tuple[Chore, ...] = (
+    Chore("sequence_audit", 0.4, lambda app, going: app.sequencer.run(app.database, going), apart="audit"),
+    Chore("copy_checkpoints", 1.0, lambda app, going: app.copies.send(app.database, going), apart="audit-copies"),
+    Chore("send_audit", 0.5, _send_audit, apart="audit-sink"),
+    Chore("note_unknown_callers", 5.0, _in_one_go(_note_unknown_callers), apart="audit-unknown"),
     Chore("sweep_staging", 3600.0, _in_one_go(_sweep_staging)),
     Chore("sweep_uploads", 600.0, _in_one_go(_sweep_uploads)),
     Chore("drop_pushes", 3600.0, _drop_pushes),
+    Chore("note_token_uses", 20.0, _in_one_go(_note_token_uses)),
+    Chore("forget_failures", 3600.0, _in_one_go(_forget_failures)),
     Chore("queue_unjudged", 3600.0, _in_one_go(inspection.queue_unjudged)),
     *(
         Chore(name, every_s, lambda app, going, run=run: run(app.database, app.blobs, going))  # type: ignore[misc]
@@ -148,6 +184,30 @@ def open_blobs(url: str) -> BlobStore:
     return factory(url)
 
 
+def open_audit_keys(settings: Settings) -> audit.Keys:
+    """What signs the audit log. Raises BadSetting."""
+    if settings.audit_key is not None:
+        return audit.load_keys(settings.audit_key)
+    return audit.load_or_make_keys(settings.data / "audit-key")
+
+
+def open_copies(settings: Settings) -> audit.Copies:
+    """Where checkpoints are sent. Raises BadSetting."""
+    return audit.Copies([_open_place(text, settings) for text in settings.audit_copies])
+
+
+def _open_place(text: str, settings: Settings) -> audit.Outside:
+    if text.startswith("https://"):
+        return audit.Webhook(text, may_be_private=settings.audit_private_copies)
+    if text.startswith("s3://"):
+        place = s3_settings(text, environment())
+        objects = importlib.import_module("modelkeep.artifacts.stores.s3.objects").Objects(place)
+        return audit.ObjectOutside(text, place.prefix, objects.put)
+    if "://" in text:
+        raise BadSetting("--audit-copy is the path of a file, s3://BUCKET/PREFIX or https://HOST/PATH.")
+    return audit.FileOutside(Path(text))
+
+
 def require_schema(url: str) -> None:
     """Make the schema of an empty database; `WrongSchema` where it is older or newer than ours."""
     report = check(url)
@@ -169,6 +229,8 @@ def prepare(tx: Tx) -> None:
     """What every registry has from the start."""
     prepare_default_workspace(tx)
     prepare_link_key(tx)
+    audit.prepare_log(tx)
+    adopt_token_owners(tx)
     artifacts.prepare_artifacts(tx)
     runs.prepare_default_experiment(tx)
 
@@ -177,7 +239,7 @@ def identity_of(settings: Settings, database: Database) -> tuple[Identity, NewTo
     """How callers are told apart, and the administrator's token if this is the first start."""
     if settings.auth == "none":
         return OpenDoor(), None
-    return TokenIdentity(database), database.write_now(SYSTEM, make_first_token)
+    return HeaderIdentity(database), database.write_now(SYSTEM, make_first_token)
 
 
 def build(settings: Settings) -> tuple[App, NewToken | None]:
@@ -186,11 +248,25 @@ def build(settings: Settings) -> tuple[App, NewToken | None]:
     Raises `BadSetting`, `WrongSchema`, or `Unavailable` (another process holds the database).
     """
     require_schema(settings.database_url)
+    keys, copies = open_audit_keys(settings), open_copies(settings)
     database = open_database(settings.database_url)
     blobs = open_blobs(settings.artifacts_url)
     database.write_now(SYSTEM, prepare)
     identity, first_token = identity_of(settings, database)
-    return App(settings, database, blobs, identity), first_token
+    audit.tell_unknown_key(database, keys)
+    app = App(
+        settings,
+        database,
+        blobs,
+        identity,
+        KnownRights(database),
+        sequencer=audit.Sequencer(keys),
+        copies=copies,
+        sink=audit.open_sink(settings.audit_sink) if settings.audit_sink else None,
+        sessions=Sessions(database),
+        providers=make_providers(settings),
+    )
+    return app, first_token
 
 
 def build_worker(app: App) -> Worker:

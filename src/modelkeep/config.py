@@ -3,12 +3,34 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from modelkeep.core.errors import BadSetting as BadSetting
 from modelkeep.environment import environment as environment
+
+_FASTEST = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """Where people sign in. Each field names its environment variable."""
+
+    # MODELKEEP_OIDC_ISSUER
+    issuer: str
+    # MODELKEEP_OIDC_CLIENT_ID
+    client_id: str
+    # MODELKEEP_OIDC_CLIENT_SECRET, or MODELKEEP_OIDC_CLIENT_SECRET_FILE; empty for a public client
+    client_secret: str = field(default="", repr=False)
+    # MODELKEEP_OIDC_SCOPE
+    scope: str = "openid profile email"
+    # MODELKEEP_OIDC_GROUPS_CLAIM
+    groups_claim: str = "groups"
+    # MODELKEEP_OIDC_GROUPS: `theirs=ours`, separated by commas; empty means that groups have the same names
+    groups: tuple[tuple[str, str], ...] = ()
+    # MODELKEEP_OIDC_DOMAINS: whose verified email addresses may come in, separated by commas; empty means anybody's
+    domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +57,25 @@ class Settings:
     direct_links: bool = True
     # MODELKEEP_DIRECT_DOWNLOADS: whether downloads by link may come from the object store itself, which checks nothing
     direct_downloads: bool = False
+    # MODELKEEP_AUDIT_KEY: file of the key that signs the audit log; None means <data>/audit-key, made if there is none
+    audit_key: Path | None = None
+    # MODELKEEP_AUDIT_COPIES: places that checkpoints are sent to, separated by blanks
+    audit_copies: tuple[str, ...] = ()
+    # MODELKEEP_AUDIT_PRIVATE_COPIES: whether such a place at an https address may be inside a private network
+    audit_private_copies: bool = False
+    # MODELKEEP_AUDIT_SINK: where entries are sent on to, as soon as they have their place; empty means nowhere
+    audit_sink: str = ""
+    # MODELKEEP_OIDC_ISSUER and the others of OidcSettings: where people sign in, if not here
+    oidc: OidcSettings | None = None
+    # MODELKEEP_ISSUER_HOSTS: HOST or HOST:PORT, separated by commas, that an issuer's document may name beside its own
+    # site, and that may be at private addresses
+    issuer_hosts: tuple[str, ...] = ()
+    # MODELKEEP_RATE_LIMIT: requests a second that one caller may make in the long run; 0 is without a limit
+    rate_limit: float = 500.0
+    # MODELKEEP_RATE_BURST: how many of them may come at once
+    rate_burst: int = 2000
+    # MODELKEEP_TRUSTED_PROXIES: addresses and networks, separated by commas, whose X-Forwarded-For and -Proto hold
+    trusted_proxies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot work or would not be safe."""
@@ -51,6 +92,14 @@ class Settings:
             raise BadSetting("--database is sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME.")
         if self.public_url and not _host_of(self.public_url):
             raise BadSetting(f"--public-url is http://HOST or https://HOST, not {self.public_url!r}.")
+        if self.oidc is not None and self.auth == "none":
+            raise BadSetting("--oidc-issuer is of no use with --auth none, where nobody signs in.")
+        if not 0 <= self.rate_limit <= _FASTEST or not 1 <= self.rate_burst <= _FASTEST:
+            raise BadSetting(
+                f"--rate-limit is between 0 (no limit) and {_FASTEST}, --rate-burst between 1 and {_FASTEST}."
+            )
+        for place in self.trusted_proxies:
+            _check_network(place)
         if self.artifacts and not self.artifacts.startswith(("file://", "s3://")):
             raise BadSetting("--artifacts is file://DIR or s3://BUCKET/PREFIX.")
 
@@ -140,6 +189,51 @@ def s3_settings(url: str, variables: Mapping[str, str]) -> S3Settings:
     )
 
 
+def oidc_settings(issuer: str, client_id: str, variables: Mapping[str, str]) -> OidcSettings | None:
+    """Where people sign in, by options and environment; None where that is here. Raises BadSetting."""
+    if not issuer:
+        return None
+    host = _host_of(issuer)
+    if not host or (issuer.startswith("http://") and not is_loopback(host)) or set("?#@") & set(issuer):
+        raise BadSetting(f"--oidc-issuer is https://HOST or https://HOST/PATH, not {issuer!r}.")
+    if not client_id:
+        raise BadSetting("--oidc-issuer needs --oidc-client-id: what the provider calls this registry.")
+    scope = variables.get("MODELKEEP_OIDC_SCOPE", "") or "openid profile email"
+    if "openid" not in scope.split():
+        raise BadSetting("MODELKEEP_OIDC_SCOPE has the word `openid` among others.")
+    return OidcSettings(
+        issuer,
+        client_id,
+        _client_secret(variables),
+        scope,
+        variables.get("MODELKEEP_OIDC_GROUPS_CLAIM", "") or "groups",
+        tuple(_group_pair(pair) for pair in listed(variables.get("MODELKEEP_OIDC_GROUPS", ""))),
+        tuple(domain.lower() for domain in listed(variables.get("MODELKEEP_OIDC_DOMAINS", ""))),
+    )
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """What is written in a setting, separated by commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _client_secret(variables: Mapping[str, str]) -> str:
+    path = variables.get("MODELKEEP_OIDC_CLIENT_SECRET_FILE", "")
+    if not path:
+        return variables.get("MODELKEEP_OIDC_CLIENT_SECRET", "")
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"MODELKEEP_OIDC_CLIENT_SECRET_FILE cannot be read: {path!r}.") from error
+
+
+def _group_pair(pair: str) -> tuple[str, str]:
+    theirs, _, ours = pair.partition("=")
+    if not theirs.strip() or not ours.strip():
+        raise BadSetting(f"MODELKEEP_OIDC_GROUPS is `theirs=ours`, separated by commas; {pair!r} is none.")
+    return theirs.strip(), ours.strip()
+
+
 def _first(variables: Mapping[str, str], *names: str) -> str:
     """The first of these variables that is set and not empty."""
     return next((variables[name] for name in names if variables.get(name)), "")
@@ -152,6 +246,15 @@ def _host_of(url: str) -> str:
     except ValueError:
         return ""
     return (parts.hostname or "").lower() if parts.scheme in {"http", "https"} else ""
+
+
+def _check_network(place: str) -> None:
+    try:
+        ip_network(place, strict=False)
+    except ValueError as error:
+        raise BadSetting(
+            f"MODELKEEP_TRUSTED_PROXIES has addresses and networks, as 10.0.0.7 or 10.0.0.0/24; {place!r} is neither."
+        ) from error
 
 
 def is_loopback(host: str) -> bool:

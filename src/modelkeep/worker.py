@@ -1,4 +1,4 @@
-"""What the server does by itself, in two threads: queued jobs, and chores that come round.
+"""What the server does by itself, in threads of its own: queued jobs, and chores that come round.
 
 Several workers may run at once on one database: a job is claimed by one of them, and chores do no harm done twice.
 """
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from modelkeep.app import App
@@ -33,11 +34,15 @@ Going = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """Work that comes round every so many seconds, first soon after the start. It asks whether it is to go on."""
+    """Work that comes round every so many seconds, first soon after the start. It asks whether it is to go on.
+
+    What has to come round in time has a thread `apart`, by that name, from what may take long; it begins at once.
+    """
 
     name: str
     every_s: float
     run: Callable[[App, Going], None]
+    apart: str = ""
 
 
 class Worker:
@@ -53,13 +58,16 @@ class Worker:
         self._app = app
         self._handlers = handlers
         self._kinds = json.dumps(sorted(handlers))
-        self._chores = chores
-        self._next = [time.monotonic() + chore.every_s * 0.1 for chore in chores]
+        now = time.monotonic()
+        self._next = {chore: now + (0.0 if chore.apart else chore.every_s * 0.1) for chore in chores}
         self._interrupt = interrupt
         self._stop = threading.Event()
+        works: dict[str, Callable[[], bool]] = {"jobs": self._do_job}
+        for apart in dict.fromkeys(chore.apart for chore in chores):
+            those = [chore for chore in chores if chore.apart == apart]
+            works[apart or "chores"] = partial(self._do_chores, those)
         self._threads = [
-            threading.Thread(target=self._repeat, args=(work,), name=name, daemon=True)
-            for name, work in (("jobs", self._do_job), ("chores", self._do_chores))
+            threading.Thread(target=self._repeat, args=(work,), name=name, daemon=True) for name, work in works.items()
         ]
 
     def start(self) -> None:
@@ -92,10 +100,10 @@ class Worker:
     def _is_going(self) -> bool:
         return not self._stop.is_set()
 
-    def _do_chores(self) -> bool:
-        for index, chore in enumerate(self._chores):
-            if self._is_going() and time.monotonic() >= self._next[index]:
-                self._next[index] = time.monotonic() + chore.every_s
+    def _do_chores(self, chores: Sequence[Chore]) -> bool:
+        for chore in chores:
+            if self._is_going() and time.monotonic() >= self._next[chore]:
+                self._next[chore] = time.monotonic() + chore.every_s
                 try:
                     chore.run(self._app, self._is_going)
                 except Exception:

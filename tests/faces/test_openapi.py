@@ -99,10 +99,11 @@ def test_path_fields_are_described_and_required() -> None:
         assert all(parameter["required"] for parameter in one["parameters"] if parameter["in"] == "path"), path
 
 
-def test_the_server_serves_the_document_to_anybody(server: RunningServer) -> None:
-    """What is served is this document, as JSON, without a token."""
-    with Raw(server.port) as stranger:
-        reply = stranger.request("GET", "/api/v1/openapi.json")
+def test_the_server_serves_the_document_to_whoever_signed_in(server: RunningServer) -> None:
+    """What is served is this document, as JSON; strangers are told nothing."""
+    with Raw(server.port, server.token) as caller, Raw(server.port) as stranger:
+        reply = caller.request("GET", "/api/v1/openapi.json")
+        stranger.request("GET", "/api/v1/openapi.json").refused(401)
     assert reply.headers["content-type"] == "application/json"
     assert reply.json == DOCUMENT
 

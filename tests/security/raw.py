@@ -113,13 +113,25 @@ class Raw:
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         status = int(first.split(" ")[1])
-        length = int(headers.get("content-length", "0")) if has_body and status not in {204, 304} else 0
-        while len(self._buffer) < length:
-            self._more()
-        body, self._buffer = self._buffer[:length], self._buffer[length:]
+        if has_body and headers.get("transfer-encoding") == "chunked":
+            body = b"".join(iter(self._chunk, b""))
+        else:
+            body = self._take(int(headers.get("content-length", "0")) if has_body and status not in {204, 304} else 0)
         if headers.get("connection") == "close":
             self.close()
         return Reply(status, headers, body)
+
+    def _chunk(self) -> bytes:
+        while b"\r\n" not in self._buffer:
+            self._more()
+        size, _, self._buffer = self._buffer.partition(b"\r\n")
+        return self._take(int(size, 16) + 2)[:-2]
+
+    def _take(self, length: int) -> bytes:
+        while len(self._buffer) < length:
+            self._more()
+        taken, self._buffer = self._buffer[:length], self._buffer[length:]
+        return taken
 
     def _more(self) -> None:
         assert self._socket is not None

@@ -72,15 +72,16 @@ def test_AZ_01_the_open_routes_tell_nothing(server: RunningServer) -> None:
     with Raw(server.port) as stranger:
         for route in OPEN:
             reply = stranger.request(route.method, route.target({}))
-            assert reply.status == 200, str(route)
+            # Signing in takes more than to ask for it.
+            assert reply.status in ({400, 404} if route.operation.name.startswith("sign_in.") else {200}), str(route)
             assert b"secret-model" not in reply.body
 
 
 def test_AU_05_every_bad_token_gets_the_same_answer(server: RunningServer) -> None:
     """Unknown, damaged, forged and missing tokens are refused in the same words, as Bearer and as a password."""
     answers = set()
-    for token in bad_tokens(known(server)):
-        for value in (b"Bearer " + token.encode(), basic("admin", token)):
+    for number, token in enumerate(bad_tokens(known(server))):
+        for value in (b"Bearer " + token.encode(), basic(f"user{number}", token)):
             reply = with_credentials(server, value)
             assert reply.status == 401, (token[:60], reply)
             answers.add(reply.body.replace(reply.headers["x-request-id"].encode(), b""))
@@ -199,7 +200,7 @@ def test_a_token_of_the_first_start_is_made_once(tmp_path: Path) -> None:
     with RunningServer(tmp_path / "data") as server:
         first = known(server)
         server.stop()
-        command = [str(PROGRAM), "admin", "token", "--data", str(server.data)]
+        command = [str(PROGRAM), "admin", "recover", "--data", str(server.data)]
         made = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), check=True)
         second = made.stdout.strip().removeprefix("export MLFLOW_TRACKING_TOKEN=")
         server.start()

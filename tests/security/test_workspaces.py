@@ -30,8 +30,14 @@ NEW_NAMES = {
         "logged_models",
         "workspaces",
         "mlflow_workspaces",
+        "users",
+        "services",
+        "groups",
+        "tokens",
+        "roles",
+        "mlflow_roles",
     )
-}
+} | {("me.create_token", "name"), ("issuers.trust", "name"), ("roles.change", "name")}
 EMPTY = [{}, {"model_versions": []}, {"metrics": []}]
 IDS = ["experiment_id", "run_id", "model_id", "name", "experiment_name"]
 

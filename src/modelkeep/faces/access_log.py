@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ import msgspec
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _encode = msgspec.json.Encoder().encode
+# What JSON leaves as it is and a terminal obeys, or takes for the end of a line or for a change of direction.
+_COMMANDS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 
@@ -27,7 +30,13 @@ class JsonLines(logging.Formatter):
         entry.update(getattr(record, "fields", {}))
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return _encode(entry).decode()
+        return line_of(entry)
+
+
+def line_of(entry: dict[str, object]) -> str:
+    """A log entry as one line of JSON that no terminal obeys."""
+    text = _encode(entry).decode()
+    return text if text.isprintable() else _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def configure_logging() -> None:
@@ -102,7 +111,7 @@ class AccessLog:
             line |= {"level": "error", "broken_off": True}
         # A log on a full disk must not take the requests with it.
         with contextlib.suppress(OSError):
-            sys.stderr.write(_encode(line).decode() + "\n")
+            sys.stderr.write(line_of(line) + "\n")
 
     def _now(self) -> str:
         """The time as in all other lines; what does not change within a second is kept."""

@@ -11,6 +11,7 @@ from modelkeep.artifacts import StoredFile, content_disposition, content_type
 from modelkeep.core.errors import InvalidInput
 from modelkeep.db import Tx
 from modelkeep.faces.operations import Exchange, Reply
+from modelkeep.inspection import find_file
 
 # The member of a dictionary of digests: a byte sequence (RFC 8941, 3.3.5), which parameters may follow.
 _SHA256_DIGEST = re.compile(rb"(?:^|,)[ \t]*sha-256=(?P<value>[^,;]*)")
@@ -20,7 +21,19 @@ _RANGE = re.compile(rb"bytes=[ \t]*([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORE
 
 async def send_found(exchange: Exchange, find: Callable[[Tx], StoredFile]) -> Reply:
     """The file that `find` names. Raises what it raises, and Corrupt if the store has lost or damaged the bytes."""
-    return await _send(exchange, await exchange.app.read_quickly(exchange.caller, find))
+    file = await exchange.app.read_quickly(exchange.caller, find)
+    return await _send(exchange, file, (file.name,))
+
+
+async def send_at(exchange: Exchange, at: Callable[[Tx], tuple[str, ...]]) -> Reply:
+    """The file at the path in the artifact namespace that `at` tells; as `send_found`."""
+
+    def find(tx: Tx) -> tuple[StoredFile, tuple[str, ...]]:
+        segments = at(tx)
+        return find_file(tx, segments), segments
+
+    file, segments = await exchange.app.read_quickly(exchange.caller, find)
+    return await _send(exchange, file, segments)
 
 
 def declared_sha256(headers: Mapping[bytes, bytes]) -> str | None:
@@ -51,7 +64,7 @@ def _digest_in(header: bytes, name: str) -> str | None:
     return base64.b64decode(value[1]).hex()
 
 
-async def _send(exchange: Exchange, file: StoredFile) -> Reply:
+async def _send(exchange: Exchange, file: StoredFile, segments: tuple[str, ...]) -> Reply:
     etag = f'"{file.sha256}"'.encode()
     described = _headers(file, etag)
     if is_known(exchange.headers, etag):
@@ -60,10 +73,12 @@ async def _send(exchange: Exchange, file: StoredFile) -> Reply:
         return Reply(200, [*described, (b"content-length", b"%d" % file.size)])
     asked = _asked_range(exchange.headers, etag)
     if asked is None:
+        await exchange.app.note_download(exchange.caller, segments, file.sha256, "file")
         return Reply(200, described, await exchange.app.open_file(exchange.caller, file, 0, file.size))
     start, end = _within(asked, file.size)
     if start >= end:
         return Reply(416, [(b"content-range", b"bytes */%d" % file.size), (b"accept-ranges", b"bytes")])
+    await exchange.app.note_download(exchange.caller, segments, file.sha256, "file", start, end - 1)
     span = (b"content-range", b"bytes %d-%d/%d" % (start, end - 1, file.size))
     return Reply(206, [*described, span], await exchange.app.open_file(exchange.caller, file, start, end))
 

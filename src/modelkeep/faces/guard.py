@@ -1,14 +1,11 @@
 """What every request must be before anything looks at it: addressed to us, from a page of ours, of a sane size."""
 
-import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from modelkeep.core.errors import Forbidden, InvalidInput
 
 _LONGEST_URL = 64 * 1024
-# An escaped NUL in JSON: an odd number of backslashes before `u0000`.
-_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class Guard:
@@ -27,7 +24,7 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is not None and not self._is_our_origin(origin):
             raise Forbidden("Cross-origin request blocked: the Origin header names another site.")
-        if headers.get(b"sec-fetch-site") == b"cross-site":
+        if headers.get(b"sec-fetch-site") == b"cross-site" and not _comes_back(headers, raw_path):
             raise Forbidden("Cross-origin request blocked: it comes from a page of another site.")
         if len(raw_path) + len(query) > _LONGEST_URL:
             raise InvalidInput("The address is too long.")
@@ -47,6 +44,11 @@ class Guard:
         return scheme in {b"http", b"https"} and name_of(host) in self._hosts
 
 
+def _comes_back(headers: Mapping[bytes, bytes], raw_path: bytes) -> bool:
+    """Whether a browser arrives from the identity provider that we sent it to, as if its user had clicked a link."""
+    return raw_path == b"/oidc/callback" and headers.get(b"sec-fetch-mode") == b"navigate"
+
+
 def name_of(host: bytes) -> str:
     """The name in a Host header, lower case and without its port; empty where it is not a plain `name[:port]`."""
     try:
@@ -55,14 +57,3 @@ def name_of(host: bytes) -> str:
         return (parts.hostname or "").lower() if plain and (parts.port is None or parts.port >= 0) else ""
     except ValueError:
         return ""
-
-
-def check_body(body: bytes) -> None:
-    """`InvalidInput` for a body that is not UTF-8, or is JSON with a NUL in a text, which PostgreSQL cannot store."""
-    if not body.isascii():
-        try:
-            body.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"Bad Request. The body is not valid JSON: {error.reason}.") from error
-    if b"\\u0000" in body and _ESCAPED_NUL.search(body):
-        raise InvalidInput("Bad Request. The body holds a NUL character, which cannot be stored.")

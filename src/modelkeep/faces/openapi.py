@@ -17,6 +17,7 @@ _REFUSALS = {
     "404": "Not there",
     "409": "Not in the state that this needs, or the name is taken",
     "413": "Too large",
+    "429": "Too many attempts to sign in failed",
     "503": "Not available now",
     "507": "Storage is full",
 }
@@ -62,7 +63,7 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
-                "basic": {"type": "http", "scheme": "basic", "description": "The API token as the password"},
+                "basic": {"type": "http", "scheme": "basic", "description": "A token as the password, or one's own"},
                 "link": {"type": "apiKey", "in": "query", "name": "link", "description": "A signed link"},
             },
         },

@@ -3,17 +3,18 @@
 Every route, permission, size limit and line of the OpenAPI document comes from the operations that the faces list.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from modelkeep.access import Permission
+from modelkeep.access import Asked, Permission
 from modelkeep.app import App
 from modelkeep.core.errors import DomainError
 from modelkeep.core.types import Caller, Piece
+from modelkeep.db import Tx
 
 _JSON_BODY = 8 * 1024 * 1024
 
@@ -52,9 +53,10 @@ class NoInput(Struct):
 
 
 class Body(Protocol):
-    """An answer's bytes that are produced piece by piece."""
+    """An answer's bytes that are produced piece by piece; `size` is None where only their end will tell."""
 
-    size: int
+    @property
+    def size(self) -> int | None: ...
 
     def chunks(self) -> AsyncGenerator[bytes, None]:
         """The pieces, in order."""
@@ -106,8 +108,9 @@ class Face(Protocol):
 class Operation:
     """One thing a caller can do.
 
-    `run` is `(tx, request) -> answer`, or for `Mode.STREAM` and `STEPS` an async function of an Exchange. A route's
-    path may have `{name}` for one segment and end in `{name:path}` for the rest.
+    `about` tells what a request is about, which `faces.about` has for each. `run` is `(tx, request) -> answer`, or for
+    `Mode.STREAM` and `STEPS` an async function of an Exchange. A route's path may have `{name}` for one segment and end
+    in `{name:path}` for the rest.
     """
 
     name: str
@@ -121,3 +124,4 @@ class Operation:
     answer: Any = None
     body_limit: int = _JSON_BODY
     status: int = 200
+    about: Callable[[Tx, Any], Iterable[Asked]] | None = None

@@ -15,7 +15,7 @@ from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.core.names import missing_value
 from modelkeep.core.types import Piece
 from modelkeep.db import Tx
-from modelkeep.faces.files import declared_sha256, declared_size, send_found
+from modelkeep.faces.files import declared_sha256, declared_size, send_at
 from modelkeep.faces.mlflow.artifact_messages import (
     ArtifactPath,
     FileInfo,
@@ -33,7 +33,6 @@ from modelkeep.faces.mlflow.artifact_messages import (
 from modelkeep.faces.mlflow.versions import version_number
 from modelkeep.faces.mlflow.wire import MLFLOW, Empty, routes
 from modelkeep.faces.operations import Exchange, Mode, Operation, Reply
-from modelkeep.inspection import find_file
 from modelkeep.models import get_version
 from modelkeep.runs import logged_model_head, run_head
 
@@ -48,7 +47,7 @@ async def upload(exchange: Exchange) -> None:
 async def download(exchange: Exchange) -> Reply:
     """A file."""
     segments = _proxied(exchange.request)
-    return await send_found(exchange, lambda tx: find_file(tx, segments))
+    return await send_at(exchange, lambda _tx: segments)
 
 
 def delete(tx: Tx, request: ArtifactPath) -> None:
@@ -78,24 +77,20 @@ async def download_of_run(exchange: Exchange) -> Reply:
     if not request.path:
         raise missing_value("path")
     run_id = request.run_id or request.run_uuid
-    return await send_found(exchange, lambda tx: find_file(tx, folder_segments(_run_uri(tx, run_id), request.path)))
+    return await send_at(exchange, lambda tx: folder_segments(_run_uri(tx, run_id), request.path))
 
 
 async def download_of_version(exchange: Exchange) -> Reply:
     """A file of a registered version, as it was frozen."""
     request: VersionFile = exchange.request
-    return await send_found(
-        exchange, lambda tx: find_file(tx, folder_segments(_version_uri(tx, request), request.path))
-    )
+    return await send_at(exchange, lambda tx: folder_segments(_version_uri(tx, request), request.path))
 
 
 async def download_of_logged_model(exchange: Exchange) -> Reply:
     """A file of a logged model."""
     request: LoggedModelFile = exchange.request
     path = request.artifact_file_path
-    return await send_found(
-        exchange, lambda tx: find_file(tx, folder_segments(_logged_model_uri(tx, request.model_id or ""), path))
-    )
+    return await send_at(exchange, lambda tx: folder_segments(_logged_model_uri(tx, request.model_id or ""), path))
 
 
 async def upload_to_run(exchange: Exchange) -> None:
@@ -186,7 +181,7 @@ OPERATIONS: list[Operation] = [
         ListArtifacts,
         list_artifacts,
         Mode.READ,
-        _READ,
+        Permission.ARTIFACT_LIST,
         "List a folder of the artifact store",
         ListArtifactsAnswer,
     ),
@@ -219,7 +214,7 @@ OPERATIONS: list[Operation] = [
         ArtifactPath,
         delete,
         Mode.WRITE,
-        _WRITE,
+        Permission.ARTIFACT_DELETE,
         "Delete a file or folder",
         Empty,
     ),
@@ -230,7 +225,7 @@ OPERATIONS: list[Operation] = [
         ListRunArtifacts,
         list_run_artifacts,
         Mode.READ,
-        _READ,
+        Permission.ARTIFACT_LIST,
         "List a folder of a run",
         ListOwnedArtifactsAnswer,
     ),
@@ -241,7 +236,7 @@ OPERATIONS: list[Operation] = [
         ListLoggedModelArtifacts,
         list_logged_model_artifacts,
         Mode.READ,
-        _READ,
+        Permission.ARTIFACT_LIST,
         "List a folder of a logged model",
         ListOwnedArtifactsAnswer,
     ),

@@ -285,7 +285,7 @@ OPERATIONS: list[Operation] = [
         DeleteLoggedModel,
         delete,
         Mode.WRITE,
-        _WRITE,
+        Permission.LOGGED_MODEL_DELETE,
         "Delete a logged model",
         Empty,
     ),

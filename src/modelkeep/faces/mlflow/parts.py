@@ -128,6 +128,7 @@ async def download_link(exchange: Exchange) -> DownloadLink:
     request: ArtifactPath = exchange.request
     segments = full_path(request.artifact_path)
     file = await exchange.app.read_quickly(exchange.caller, lambda tx: find_file(tx, segments))
+    await exchange.app.note_download(exchange.caller, segments, file.sha256, "link")
     link = await _file_link(exchange, file)
     return DownloadLink(url=link.url, headers=link.headers, file_size=file.size)
 

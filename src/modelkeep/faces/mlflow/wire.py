@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from modelkeep.core.errors import DomainError, InvalidInput
+from modelkeep.core.errors import DomainError, InvalidInput, TooManyAttempts
 from modelkeep.core.names import missing_value
-from modelkeep.faces.guard import check_body
+from modelkeep.faces.json_body import check_json
 from modelkeep.faces.operations import Operation, Reply
 
 _SEE_DOCS = "See the API docs for more information about request parameters."
@@ -26,6 +26,8 @@ _STATUS = {
     "not_found": (404, "RESOURCE_DOES_NOT_EXIST"),
     "endpoint_not_found": (404, "ENDPOINT_NOT_FOUND"),
     "conflict": (409, "RESOURCE_CONFLICT"),
+    "too_many_attempts": (429, "REQUEST_LIMIT_EXCEEDED"),
+    "too_many_requests": (429, "REQUEST_LIMIT_EXCEEDED"),
     "too_large": (413, "INVALID_PARAMETER_VALUE"),
     "not_offered": (501, "NOT_IMPLEMENTED"),
     "unavailable": (503, "TEMPORARILY_UNAVAILABLE"),
@@ -72,7 +74,9 @@ class MlflowFace:
         status, code = _STATUS[error.code]
         headers = list(_JSON)
         if status == 401:
-            headers.append((b"www-authenticate", b'Basic realm="modelkeep"'))
+            headers.append((b"www-authenticate", b'Basic realm="mlflow"'))
+        if isinstance(error, TooManyAttempts):
+            headers.append((b"retry-after", b"%d" % error.retry_after_s))
         return Reply(status, headers, _error(code, error.message, request_id))
 
     def fail(self, request_id: str) -> Reply:
@@ -118,25 +122,21 @@ def _from_body(kind: Any, body: bytes, headers: Mapping[bytes, bytes]) -> Any:
     content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if content_type != b"application/json":
         raise InvalidInput("Bad Request. Content-Type must be one of ['application/json'].")
+    raw = check_json(body)
     try:
         return _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
-        return _explain(kind, body, error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"Bad Request. The body is not valid JSON: {error}") from error
+        return _explain(kind, raw, error)
 
 
-def _explain(kind: Any, body: bytes, error: msgspec.ValidationError) -> Any:
+def _explain(kind: Any, raw: Any, error: msgspec.ValidationError) -> Any:
     """Say which parameter is wrong, as MLflow does; or read a body that is JSON inside a JSON string."""
-    try:
-        raw = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as unread:
-        raise InvalidInput(f"Bad Request. The body is not valid JSON: {unread}") from unread
     if isinstance(raw, str):
-        check_body(raw.encode())
+        inner = raw.encode()
+        check_json(inner)
         try:
-            return _decoder(kind).decode(raw)
-        except (msgspec.DecodeError, RecursionError):
+            return _decoder(kind).decode(inner)
+        except msgspec.DecodeError:
             raise InvalidInput("Bad Request. The body is not a JSON object.") from error
     if not isinstance(raw, dict):
         raise InvalidInput("Bad Request. The body is not a JSON object.") from error

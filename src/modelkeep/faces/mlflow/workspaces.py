@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from modelkeep.access import Permission, create_workspace, get_workspace, list_workspaces
+from modelkeep.access import Permission, create_workspace, describe_workspace, get_workspace, list_workspaces
+from modelkeep.core.errors import Conflict
 from modelkeep.core.names import check_length
 from modelkeep.db import Tx
-from modelkeep.faces.mlflow.wire import MLFLOW, Message, routes
+from modelkeep.faces.mlflow.wire import MLFLOW, Empty, Message, routes
 from modelkeep.faces.operations import Mode, Operation
 
 _MAX_DESCRIPTION = 5000
@@ -18,6 +19,21 @@ class CreateMlflowWorkspace(Message):
     required = ("name",)
     name: str | None = None
     description: str | None = None
+
+
+class UpdateMlflowWorkspace(Message):
+    """Describe a workspace."""
+
+    required = ("workspace_name",)
+    workspace_name: str | None = None
+    description: str | None = None
+
+
+class DeleteMlflowWorkspace(Message):
+    """Delete a workspace."""
+
+    required = ("workspace_name",)
+    workspace_name: str | None = None
 
 
 class GetMlflowWorkspace(Message):
@@ -72,6 +88,21 @@ def get(tx: Tx, request: GetMlflowWorkspace) -> WorkspaceAnswer:
     return WorkspaceAnswer(workspace=_message(get_workspace(tx, name)))
 
 
+def update(tx: Tx, request: UpdateMlflowWorkspace) -> WorkspaceAnswer:
+    """workspaces/{workspace_name}, PATCH."""
+    check_length("description", request.description or "", _MAX_DESCRIPTION)
+    row = get_workspace(tx, request.workspace_name or "")
+    if request.description is not None:
+        row = describe_workspace(tx, row.name, request.description)
+    return WorkspaceAnswer(workspace=_message(row))
+
+
+def delete(tx: Tx, request: DeleteMlflowWorkspace) -> None:
+    """workspaces/{workspace_name}, DELETE: always refused, since the log speaks of workspaces by their names."""
+    name = get_workspace(tx, request.workspace_name or "").name
+    raise Conflict(f"Workspace '{name}' stays: workspaces are not deleted. Retire its models and take its roles back.")
+
+
 _PATH = "3.0/mlflow/workspaces"
 
 OPERATIONS: list[Operation] = [
@@ -93,7 +124,7 @@ OPERATIONS: list[Operation] = [
         CreateMlflowWorkspace,
         create,
         Mode.WRITE,
-        Permission.WORKSPACE_MANAGE,
+        Permission.WORKSPACE_CREATE,
         "Make a workspace",
         WorkspaceAnswer,
         status=201,
@@ -108,5 +139,27 @@ OPERATIONS: list[Operation] = [
         Permission.WORKSPACE_READ,
         "A workspace",
         WorkspaceAnswer,
+    ),
+    Operation(
+        "mlflow_workspaces.update",
+        MLFLOW,
+        routes("PATCH", f"{_PATH}/{{workspace_name}}"),
+        UpdateMlflowWorkspace,
+        update,
+        Mode.WRITE,
+        Permission.WORKSPACE_MANAGE,
+        "Describe a workspace",
+        WorkspaceAnswer,
+    ),
+    Operation(
+        "mlflow_workspaces.delete",
+        MLFLOW,
+        routes("DELETE", f"{_PATH}/{{workspace_name}}"),
+        DeleteMlflowWorkspace,
+        delete,
+        Mode.QUICK,
+        Permission.WORKSPACE_MANAGE,
+        "Refused: workspaces are not deleted",
+        Empty,
     ),
 ]

@@ -29,6 +29,8 @@ async def send_archive(exchange: Exchange) -> Reply:
         return Reply(304, headers)
     if exchange.method == "HEAD":
         return Reply(200, [*headers, (b"content-length", b"%d" % archive.size)])
+    segments = artifacts.stored_segments(view.download_uri)
+    await exchange.app.note_download(exchange.caller, segments, view.digest or "", "archive")
     await archive.begin()
     return Reply(200, headers, archive)
 

@@ -99,7 +99,7 @@ OPERATIONS: list[Operation] = [
         ListDamage,
         list_damage,
         Mode.READ,
-        Permission.ARTIFACT_READ,
+        Permission.STORAGE_MANAGE,
         "Files whose stored bytes were found to be damaged",
         DamagePage,
     ),

@@ -105,7 +105,7 @@ OPERATIONS: list[Operation] = [
         CheckUp,
         check_up,
         Mode.STEPS,
-        Permission.STORAGE_MANAGE,
+        Permission.SERVER_MANAGE,
         "Whether every part works, and database and store agree, a page at a time",
         DoctorAnswer,
     ),

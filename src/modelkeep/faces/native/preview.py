@@ -21,6 +21,7 @@ from modelkeep.inspection import LONGEST_IMAGE, LONGEST_TEXT, Turns
 from modelkeep.runs import run_head
 
 FilePath = Annotated[str, Meta(min_length=1, max_length=4096)]
+Found = tuple[StoredFile, tuple[str, ...]]
 _TURNS = Turns()
 
 
@@ -49,22 +50,28 @@ async def preview_of_run(exchange: Exchange) -> Reply:
     return await _preview(exchange, lambda tx: _in_run(tx, exchange.request))
 
 
-def _in_version(tx: Tx, request: PreviewVersionFile) -> StoredFile:
+def _in_version(tx: Tx, request: PreviewVersionFile) -> Found:
     view = catalog.get_any_version(tx, request.name, request.version)
     if view.digest is None:
         raise Conflict(f"Version {view.version} of '{view.name}' is external: the registry does not hold its files.")
-    return inspection.find_file(tx, folder_segments(view.download_uri, request.path))
+    return _found(tx, folder_segments(view.download_uri, request.path))
 
 
-def _in_run(tx: Tx, request: PreviewRunFile) -> StoredFile:
+def _in_run(tx: Tx, request: PreviewRunFile) -> Found:
     head = run_head(tx, request.run_id)
     if head is None:
         raise NotFound(f"Run with id={request.run_id} not found", "run_id")
-    return inspection.find_file(tx, folder_segments(head.artifact_uri, request.path))
+    return _found(tx, folder_segments(head.artifact_uri, request.path))
 
 
-async def _preview(exchange: Exchange, find: Callable[[Tx], StoredFile]) -> Reply:
-    file = await exchange.app.read_quickly(exchange.caller, find)
+def _found(tx: Tx, segments: tuple[str, ...]) -> Found:
+    return inspection.find_file(tx, segments), segments
+
+
+async def _preview(exchange: Exchange, find: Callable[[Tx], Found]) -> Reply:
+    file, segments = await exchange.app.read_quickly(exchange.caller, find)
+    if exchange.method != "HEAD":
+        await exchange.app.note_download(exchange.caller, segments, file.sha256, "preview")
     head = await _beginning(exchange, file, LONGEST_TEXT)
     if not inspection.is_image(head):
         shown = await asyncio.to_thread(inspection.shown_text, head, file.size)

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from modelkeep.core.errors import DomainError, InvalidInput
+from modelkeep.core.errors import DomainError, InvalidInput, TooManyAttempts
+from modelkeep.faces.json_body import check_json
 from modelkeep.faces.operations import Operation, Reply
 
 _PROBLEMS = {
@@ -22,6 +23,8 @@ _PROBLEMS = {
     "endpoint_not_found": (404, "No such operation"),
     "already_exists": (409, "The name is taken"),
     "conflict": (409, "Not in the state that this needs"),
+    "too_many_attempts": (429, "Too many attempts"),
+    "too_many_requests": (429, "Too many requests"),
     "too_large": (413, "Too large"),
     "not_offered": (501, "Not offered"),
     "unavailable": (503, "Not available now"),
@@ -58,7 +61,9 @@ class NativeFace:
             raise _invalid(error) from error
 
     def render(self, operation: Operation, result: Any) -> Reply:
-        """The answer as JSON; no body for None."""
+        """The answer as JSON; no body for None. What is a reply already, such as one with a cookie, stays as it is."""
+        if isinstance(result, Reply):
+            return result
         if result is None:
             return Reply(204)
         return Reply(operation.status, list(_JSON), _encode(result))
@@ -73,6 +78,8 @@ class NativeFace:
         headers = list(_PROBLEM_JSON)
         if status == 401:
             headers.append((b"www-authenticate", b'Bearer realm="modelkeep"'))
+        if isinstance(error, TooManyAttempts):
+            headers.append((b"retry-after", b"%d" % error.retry_after_s))
         return Reply(status, headers, _encode(problem | {"request_id": request_id}))
 
     def fail(self, request_id: str) -> Reply:
@@ -146,10 +153,7 @@ def _with_body(values: dict[str, Any], body: bytes, headers: Mapping[bytes, byte
     content_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if content_type != b"application/json":
         raise InvalidInput("The body must be JSON, with Content-Type: application/json.")
-    try:
-        given = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"The body is not valid JSON: {error}.") from error
+    given = check_json(body)
     if not isinstance(given, dict):
         raise InvalidInput("The body must be a JSON object.")
     if clash := values.keys() & given.keys():

@@ -51,7 +51,7 @@ OPERATIONS: list[Operation] = [
         NewWorkspace,
         make_workspace,
         Mode.WRITE,
-        Permission.WORKSPACE_MANAGE,
+        Permission.WORKSPACE_CREATE,
         "Make a workspace",
         WorkspaceInfo,
         status=201,
