@@ -95,7 +95,8 @@ def test_version_is_one_line() -> None:
         (("db", "upgrade"), ("--backup", "--json")),
         (("models",), ("list", "show", "retire", "restore")),
         (("models", "restore"), ("--as", "--workspace", "--json")),
-        (("admin",), ("token",)),
+        (("admin",), ("user", "service", "group", "token", "whoami", "password", "recover")),
+        (("admin", "token"), ("list", "create", "revoke")),
     ],
 )
 def test_help_names_what_there_is(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
@@ -153,27 +154,27 @@ def newer(tmp_path: Path) -> Path:
 
 
 def test_a_newer_database_is_left_alone(newer: Path) -> None:
-    """`db check` ends with code 3, `db upgrade` refuses, and the server and `admin token` do not start on it."""
+    """`db check` ends with code 3, `db upgrade` refuses, and the server and `admin recover` do not start on it."""
     before = (newer / "modelkeep.db").read_bytes()
     checked = run("db", "check", "--data", newer)
     assert checked.returncode == SCHEMA
     assert "newer" in checked.stdout
     assert "newer" in stopped(USAGE, "db", "upgrade", "--data", newer)
     assert "9999" in stopped(SCHEMA, "serve", "--data", newer, "--port", "0")
-    assert "9999" in stopped(SCHEMA, "admin", "token", "--data", newer)
+    assert "9999" in stopped(SCHEMA, "admin", "recover", "--data", newer)
     assert (newer / "modelkeep.db").read_bytes() == before
 
 
-def test_admin_token_needs_the_server_stopped(server: RunningServer) -> None:
+def test_admin_recover_needs_the_server_stopped(server: RunningServer) -> None:
     """On SQLite a second process is refused with what to do, and nothing is made."""
-    assert "in use by another modelkeep process" in stopped(REFUSED, "admin", "token", "--data", server.data)
+    assert "in use by another modelkeep process" in stopped(REFUSED, "admin", "recover", "--data", server.data)
 
 
-def test_admin_token_makes_a_good_token(tmp_path: Path) -> None:
+def test_admin_recover_makes_a_good_token(tmp_path: Path) -> None:
     """The recovered token is shown once, as a line for the shell or as JSON, and signs in."""
-    line = done("admin", "token", "--data", tmp_path / "data")
+    line = done("admin", "recover", "--data", tmp_path / "data")
     assert line.startswith("export MLFLOW_TRACKING_TOKEN=mk_")
-    made = json.loads(done("admin", "token", "--data", tmp_path / "data", "--json"))
+    made = json.loads(done("admin", "recover", "--data", tmp_path / "data", "--json"))
     with RunningServer(tmp_path / "data") as server:
         assert server.token is None
         for token in (line.strip().partition("=")[2], made["token"]):

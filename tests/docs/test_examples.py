@@ -19,6 +19,8 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What differs from one run to the next, and what stands for it when outputs are compared.
 VARYING = [
     (re.compile(r"mk_[0-9a-f]{16}_[\w-]{49}"), "TOKEN"),
+    (re.compile(r"mk_[0-9a-f]{16}\b"), "PREFIX"),
+    (re.compile(r"\b[ug]-[0-9a-f]{16}\b"), "LASTING_ID"),
     (re.compile(r"[0-9a-f]{64}"), "SHA256"),
     (re.compile(r"[0-9a-f]{32}"), "ID"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d"), "TIME"),

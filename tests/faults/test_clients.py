@@ -31,7 +31,7 @@ BIG = os.urandom(5 * 1024 * 1024 + 3)
 class Hasty(Connection):
     """A connection that waits for a second where others wait for a minute."""
 
-    idle_s = 1.0
+    idle_s = head_s = slow_s = 1.0
 
 
 @pytest.fixture(scope="module")

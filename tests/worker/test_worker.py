@@ -92,6 +92,24 @@ def test_a_long_job_holds_up_no_chore(app: App, working: Callable[..., Worker]) 
     end.set()
 
 
+def test_a_long_chore_holds_up_no_chore_that_stands_apart(app: App, working: Callable[..., Worker]) -> None:
+    """While a chore is at work, one with a thread of its own comes round again and again."""
+    begun, rounds, end = threading.Event(), threading.Semaphore(0), threading.Event()
+
+    def chore(_app: App, _going: Going) -> None:
+        begun.set()
+        end.wait(LONG)
+
+    prompt = Chore("prompt", SOON, lambda *_: rounds.release(), apart="prompt")
+    working(lambda *_: None, Chore("long", SOON, chore), prompt)
+    assert begun.wait(LONG)
+    while rounds.acquire(blocking=False):
+        pass
+    assert rounds.acquire(timeout=LONG)
+    assert rounds.acquire(timeout=LONG)
+    end.set()
+
+
 def test_a_chore_is_told_to_stop(app: App, working: Callable[..., Worker]) -> None:
     """Work that asks whether it is to go on hears no once the worker is being stopped, and what follows is left."""
     begun, heard, other = threading.Event(), threading.Event(), threading.Event()

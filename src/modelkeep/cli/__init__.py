@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from modelkeep.cli.refusals import REFUSED, SCHEMA, UNREACHABLE, USAGE, Refused, ServerGone
+from modelkeep.cli.terminal import harmless, protect
 from modelkeep.core.errors import BadSetting, DomainError, WrongSchema
 
 
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(given: list[str]) -> None:
+    protect()
     # What is in the cache already is there before the parts of the full program are even loaded.
     if given[:1] == ["pull"] and importlib.import_module("modelkeep.cli.transfer.quick").pulled(given[1:]):
         sys.exit(0)
@@ -32,5 +34,5 @@ def _run(given: list[str]) -> None:
 
 def _stop(error: Exception, code: int) -> None:
     red, plain = ("\033[31m", "\033[0m") if sys.stderr.isatty() else ("", "")
-    sys.stderr.write(f"{red}modelkeep: {error}{plain}\n")
+    sys.stderr.write(f"{red}modelkeep: {harmless(str(error))}{plain}\n")
     sys.exit(code)

@@ -1,37 +1,41 @@
-"""`modelkeep admin`: what only somebody with access to the database may do."""
+"""`modelkeep admin`: people, services, groups and tokens of a running registry, and a way back in without any."""
 
-import json
+import importlib
 from pathlib import Path
 
 import typer
 
-from modelkeep.access import replace_administrator_token
-from modelkeep.bootstrap import open_database, require_schema
-from modelkeep.cli.db import DATA, DATABASE, JSON
-from modelkeep.config import Settings
-from modelkeep.core.types import SYSTEM
+from modelkeep.cli import admin_groups, admin_issuers, admin_people, admin_roles, admin_tokens
+from modelkeep.cli.client import JSON
 
-app = typer.Typer(help="Work on the registry's own database, with the server stopped.", no_args_is_help=True)
+app = typer.Typer(help="Who may sign in to a registry.", no_args_is_help=True)
+app.add_typer(admin_people.users, name="user")
+app.add_typer(admin_people.services, name="service")
+app.add_typer(admin_groups.app, name="group")
+app.add_typer(admin_tokens.app, name="token")
+app.add_typer(admin_roles.app, name="role")
+app.add_typer(admin_issuers.app, name="issuer")
+app.command("whoami")(admin_people.who_am_i)
+app.command("password")(admin_people.change_own_password)
 
 
 @app.callback()
 def group() -> None:
-    """Work on the registry's own database; on SQLite with the server stopped."""
+    """Who may sign in to a registry."""
 
 
 @app.command()
-def token(
-    data: Path = DATA,
-    database: str = DATABASE,
+def recover(
+    data: Path = typer.Option(Path("modelkeep-data"), envvar="MODELKEEP_DATA", help="The server's data folder."),
+    database: str = typer.Option(
+        "", envvar="MODELKEEP_DATABASE", help="The database, if it is not in the data folder."
+    ),
     revoke_others: bool = typer.Option(False, help="Make every other token worthless, for when one leaked."),
     as_json: bool = JSON,
 ) -> None:
-    """Make a new administrator token and show it once, for when the first was lost or leaked."""
-    url = Settings(data=data, database=database).database_url
-    require_schema(url)
-    opened = open_database(url)
-    try:
-        new = opened.write_now(SYSTEM, lambda tx: replace_administrator_token(tx, revoke_others=revoke_others))
-    finally:
-        opened.close()
-    typer.echo(json.dumps({"id": new.id, "token": new.text}) if as_json else f"export MLFLOW_TRACKING_TOKEN={new.text}")
+    """Make an administrator's token and show it once, for when the first was lost or leaked.
+
+    It works on the registry's own database: on SQLite with the server stopped.
+    """
+    # The database's part of the program takes longer to load than all of the rest here.
+    importlib.import_module("modelkeep.cli.recovery").recover(data, database, revoke_others, as_json)

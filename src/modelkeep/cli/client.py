@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import typer
 
+from modelkeep.cli.reason import reason
 from modelkeep.cli.refusals import Refused, ServerGone
 from modelkeep.cli.wire import Server
 
@@ -22,7 +23,7 @@ class Client:
     """Calls of the native API."""
 
     def __init__(self, server: str, token: str, workspace: str) -> None:
-        self.server = Server(server, token, workspace)
+        self.server = Server(server, token, workspace, reason.get())
         self.workspace = workspace
 
     def call(self, method: str, *segments: str, body: object = None, **query: str) -> Any:

@@ -18,17 +18,20 @@ from modelkeep.cli.bodies import Pieces, Rest, take
 from modelkeep.cli.outlet import Outlet
 from modelkeep.core.errors import InvalidInput
 from modelkeep.core.types import Piece
-from modelkeep.faces.http import ANSWER_AT_ONCE, ANSWER_BY_THREADS, BODY_PIECES, COMMON_HEADERS
 from modelkeep.faces.mlflow.wire import MLFLOW
+from modelkeep.faces.sending import ANSWER_AT_ONCE, ANSWER_BY_THREADS, BODY_PIECES
 
 _LONGEST_HEAD = 64 * 1024
+_MOST_HEADERS = 100
+_BAD, _HEAD_TOO_LARGE = b"400 Bad Request", b"431 Request Header Fields Too Large"
+_TOO_LONG = "The head of the request is too long."
 # Sockets are read into one buffer, which everything is copied out of before the next socket is.
 _READ = memoryview(bytearray(256 * 1024))
 _BODY_AHEAD = 256 * 1024
 _ANSWER_AHEAD = 256 * 1024
 # What is left of a body, but so little that it costs less to copy it.
 _NOT_WORTH_IT = 16 * 1024
-_LOOK_EACH_S = 5.0
+_LOOK_EACH_S = 2.5
 # What a client has to send on average while we wait for its request: less keeps its place for hours.
 _LEAST_RATE = 1024
 
@@ -76,11 +79,14 @@ class Reader(asyncio.BufferedProtocol):
 class Connection(HttpToolsProtocol):
     """One client's connection.
 
-    `idle_s` is how long a client that has to send, or to take, the next byte of a request or an answer may do nothing,
-    or may send a request slower than anybody does.
+    `idle_s` is how long a client that has to send, or to take, the next byte of a request or an answer may do nothing;
+    `head_s` how long it may take for the head of a request, and `slow_s` for how long it may send one slower than
+    anybody does.
     """
 
     idle_s = 60.0
+    head_s = 10.0
+    slow_s = 30.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -88,7 +94,11 @@ class Connection(HttpToolsProtocol):
         self._left = 0
         self._head = 0
         self._in_head = True
+        self._in_body = False
+        self._got_body = False
         self._why = ""
+        self._status = _BAD
+        self._head_since = 0.0
         self._moved_at = 0.0
         self._unsent = 0
         self._watch: asyncio.TimerHandle | None = None
@@ -122,10 +132,13 @@ class Connection(HttpToolsProtocol):
         """Take what arrived, unless it is the head of a request that has grown too long."""
         self._moved_at = self.loop.time()
         self._arrived += len(data)
+        self._got_body = False
         super().data_received(data)  # type: ignore[arg-type]
-        self._head = self._head + len(data) if self._in_head else 0
+        # What is neither head nor body, the frames of chunks and what follows the last one, counts as a head does.
+        goes_on = self._in_head or (self._in_body and not self._got_body)
+        self._head = self._head + len(data) if goes_on else 0
         if self._head > _LONGEST_HEAD and not self.transport.is_closing():
-            self._why = "The head of the request is too long."
+            self._why, self._status = _TOO_LONG, _HEAD_TOO_LARGE
             self.send_400_response(self._why)
 
     def begin_rest(self) -> None:
@@ -151,17 +164,24 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self._in_head = True
+        self._head_since = self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Check the head as a whole before it becomes a request."""
         self._in_head = False
+        self._check_framing()
         if not self.url.startswith((b"/", b"*")):
             self._refuse("The address must be a path; the host stands in the Host header.")
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > _LONGEST_HEAD:
-            self._refuse("The head of the request is too long.")
+            self._refuse(_TOO_LONG, _HEAD_TOO_LARGE)
+        if len(self.headers) > _MOST_HEADERS:
+            self._refuse(f"The request has more than {_MOST_HEADERS} headers.", _HEAD_TOO_LARGE)
+        self._in_body = True
         super().on_headers_complete()
         self._left = 0 if self.parser.should_upgrade() else declared_length(self.headers)
+        # What looks like a header from here on follows the body: it must not become part of what was checked.
+        self.headers = []
         self.scope["extensions"] = {
             ANSWER_AT_ONCE: {"write": partial(answer_at_once, self.cycle)},
             ANSWER_BY_THREADS: {"begin": partial(self._begin_outlet, self.cycle)},
@@ -170,6 +190,7 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body arrived."""
+        self._got_body = True
         self._left -= len(body)
         self._hand_on(body, _BODY_AHEAD)
 
@@ -183,6 +204,11 @@ class Connection(HttpToolsProtocol):
         if cycle.body.size > ahead:
             self.flow.pause_reading()
         cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """The request is there."""
+        self._in_body = False
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request and hang up. Answers that are due are sent first; this one is left out then."""
@@ -203,9 +229,11 @@ class Connection(HttpToolsProtocol):
         request_id = secrets.token_hex(8)
         reply = MLFLOW.refuse(InvalidInput(self._why or msg), request_id)
         assert isinstance(reply.body, bytes)
-        headers = [*reply.headers, *COMMON_HEADERS, (b"x-request-id", request_id.encode()), (b"connection", b"close")]
+        application: Any = self.config.app
+        headers = [*reply.headers, *application.common_headers, (b"x-request-id", request_id.encode())]
+        headers.append((b"connection", b"close"))
         headers.append((b"content-length", b"%d" % len(reply.body)))
-        lines = [b"HTTP/1.1 400 Bad Request", *(name + b": " + value for name, value in headers)]
+        lines = [b"HTTP/1.1 " + self._status, *(name + b": " + value for name, value in headers)]
         self.transport.write(b"\r\n".join([*lines, b"", reply.body]))
         self.transport.close()
 
@@ -215,10 +243,14 @@ class Connection(HttpToolsProtocol):
         unsent = self.transport.get_write_buffer_size() + (self._outlet.waiting if self._outlet is not None else 0)
         if unsent != self._unsent or not (unsent or self._awaits_request()):
             self._unsent, self._moved_at = unsent, now
-        if now - self._moved_at >= self.idle_s or self._is_too_slow(now):
+        if now - self._moved_at >= self.idle_s or self._is_late(now) or self._is_too_slow(now):
             self.transport.abort()
         else:
             self._watch = self.loop.call_later(min(self.idle_s, _LOOK_EACH_S), self._look)
+
+    def _is_late(self, now: float) -> bool:
+        """Whether the head of a request is not complete when it should be, however steadily it comes."""
+        return self._in_head and self._head > 0 and now - self._head_since >= self.head_s
 
     def _is_too_slow(self, now: float) -> bool:
         """Whether a request has come too slowly ever since it was waited for, or during the last such stretch."""
@@ -228,7 +260,7 @@ class Connection(HttpToolsProtocol):
         if self._awaited_since is None:
             self._awaited_since, self._arrived = now, 0
         waited = now - self._awaited_since
-        if waited < self.idle_s:
+        if waited < self.slow_s:
             return False
         too_slow = self._arrived < waited * _LEAST_RATE
         self._awaited_since = None
@@ -241,6 +273,15 @@ class Connection(HttpToolsProtocol):
             return self.timeout_keep_alive_task is None or (self._in_head and self._head > 0)
         return bool(self.cycle.more_body and not self.flow.read_paused)
 
+    def _check_framing(self) -> None:
+        """Refuse what another server could take for a message of another length (RFC 9112, 6.1)."""
+        version = self.parser.get_http_version()
+        if version not in {"1.0", "1.1"}:
+            self._refuse("This server speaks HTTP/1.1.")
+        for name, value in self.headers:
+            if name == b"transfer-encoding" and (value.lower() != b"chunked" or version == "1.0"):
+                self._refuse("The only Transfer-Encoding is chunked, and that in HTTP/1.1.")
+
     def _begin_outlet(self, cycle: RequestResponseCycle, head: bytes) -> Outlet | None:
         """Where threads write the answer to this request; None, and nothing done, where that cannot be."""
         if not _takes_answer(cycle) or self.transport.is_closing() or self.transport.get_write_buffer_size():
@@ -250,8 +291,8 @@ class Connection(HttpToolsProtocol):
             return self._outlet
         return None
 
-    def _refuse(self, why: str) -> None:
-        self._why = why
+    def _refuse(self, why: str, status: bytes = _BAD) -> None:
+        self._why, self._status = why, status
         raise NotTaken(why)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from modelkeep.cli.client import JSON, SERVER, TOKEN, WORKSPACE, Client
+from modelkeep.cli.listing import moment
 from modelkeep.cli.tables import print_table
 
 app = typer.Typer(help="Registered models of a running server.", no_args_is_help=True)
@@ -109,6 +110,55 @@ def inspect(
     kinds = answer.get("contents", {}).get("kinds", {})
     if kinds:
         print_table(("FILES", "KIND"), [[str(count), kind] for kind, count in sorted(kinds.items())])
+
+
+@app.command()
+def share(
+    name: str,
+    other: str = typer.Option(..., "--with", help="The workspace whose readers may read it."),
+    until: str = typer.Option(..., help="The day (YYYY-MM-DD) or the moment (ISO 8601) when that ends; UTC."),
+    reason: str = typer.Option("", help="Why, for whoever reviews it."),
+    server: str = SERVER,
+    token: str = TOKEN,
+    workspace: str = WORKSPACE,
+    as_json: bool = JSON,
+) -> None:
+    """Let another workspace read a model for a while. Its people name this workspace to get at it."""
+    body = {"workspace": other, "expires_at": moment(until), "reason": reason}
+    answer = Client(server, token, workspace).call("POST", "models", name, "shares", body=body)
+    ends = _day(answer["expires_at"])
+    typer.echo(
+        json.dumps(answer) if as_json else f"{name} can be read from {other} until {ends} (share {answer['id']})."
+    )
+
+
+@app.command()
+def shares(
+    name: str, server: str = SERVER, token: str = TOKEN, workspace: str = WORKSPACE, as_json: bool = JSON
+) -> None:
+    """List the workspaces that a model is shared with."""
+    rows = Client(server, token, workspace).call("GET", "models", name, "shares")["items"]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    header = ("SHARE", "WITH", "UNTIL", "BY")
+    ended = {True: " (over)", False: ""}
+    print_table(
+        header,
+        [
+            [str(r["id"]), r["workspace"], _day(r["expires_at"]) + ended[r.get("expired", False)], r["created_by"]]
+            for r in rows
+        ],
+    )
+
+
+@app.command()
+def unshare(
+    name: str, share: int, server: str = SERVER, token: str = TOKEN, workspace: str = WORKSPACE, as_json: bool = JSON
+) -> None:
+    """Share a model no more; the number is that of `modelkeep models shares`."""
+    answer = Client(server, token, workspace).call("DELETE", "models", name, "shares", str(share))
+    typer.echo(json.dumps(answer) if as_json else f"Share {share} of {name} is over.")
 
 
 def _judged(answer: Any) -> str:

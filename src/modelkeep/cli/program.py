@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from modelkeep import __version__
+from modelkeep.cli.reason import reason as given_reason
 
 
 class Command(NamedTuple):
@@ -26,9 +27,11 @@ COMMANDS = {
     "usage": Command("usage", "What a workspace holds, and which models most of it."),
     "artifacts": Command("artifacts", "The stored bytes: whether they still are what they were."),
     "doctor": Command("doctor", "Whether every part works, and database and store agree."),
+    "audit": Command("audit", "The log of everything that was done: whether it is what it was."),
     "gc": Command("gc", "Reclaim storage: say what may go and why, or let it go."),
     "db": Command("db", "Compare and upgrade the database's schema."),
-    "admin": Command("admin", "Work on the registry's own database, with the server stopped."),
+    "access": Command("access", "Who may do what, and why."),
+    "admin": Command("admin", "People, services, groups, roles and tokens; and the way back in for who has none."),
 }
 
 _PLAIN: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
@@ -99,6 +102,12 @@ app = typer.Typer(
 
 @app.callback()
 def options(
-    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+    _version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+    reason: str = typer.Option(
+        "", envvar="MODELKEEP_REASON", help="Why: kept in the audit log with whatever the command changes."
+    ),
 ) -> None:
     """A self-hosted model registry that speaks MLflow and can prove what it says."""
+    given_reason.set(reason)

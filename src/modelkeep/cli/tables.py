@@ -3,6 +3,8 @@
 import importlib
 from collections.abc import Iterable, Sequence
 
+from modelkeep.cli.terminal import harmless
+
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under a header, in columns as wide as the terminal allows."""
@@ -10,8 +12,10 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     table = importlib.import_module("rich.table").Table(box=None, header_style="bold", pad_edge=False)
     for column in header:
         table.add_column(column, overflow="fold")
+    text = importlib.import_module("rich.text").Text
     for row in rows:
-        table.add_row(*row)
+        # A text as it is: brackets in it are no markup.
+        table.add_row(*(text(harmless(cell)) for cell in row))
     importlib.import_module("rich.console").Console().print(table)
 
 

@@ -20,7 +20,7 @@ _BROKEN = (OSError, HTTPException)
 class Server:
     """Where a server answers, and who is calling. Any number of threads may use it."""
 
-    def __init__(self, address: str, token: str, workspace: str) -> None:
+    def __init__(self, address: str, token: str, workspace: str, reason: str = "") -> None:
         try:
             parts = urlsplit(address)
             self._port = parts.port
@@ -37,6 +37,9 @@ class Server:
             self._headers["Authorization"] = f"Bearer {token}"
         if workspace:
             self._headers["X-MLFLOW-WORKSPACE"] = workspace
+        if reason:
+            # The library takes no other characters; the server reads the bytes as UTF-8.
+            self._headers["X-Modelkeep-Reason"] = " ".join(reason.split()).encode().decode("latin-1")
         self._kept = threading.local()
 
     @contextmanager
