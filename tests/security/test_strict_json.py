@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from modelkeep.core.errors import InvalidInput
@@ -135,6 +135,7 @@ values = st.recursive(
 )
 
 
+@example([{"": []}], False, 62)
 @given(values, st.booleans(), st.integers(0, 70))
 def test_IN_01_any_json_is_read_as_it_is_or_refused_as_deep(value: Any, plain: bool, more: int) -> None:
     """Whatever is JSON is read as what it is, and refused as deep exactly when it is."""

@@ -19,6 +19,7 @@ _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 # An escaped NUL: an odd number of backslashes before `u0000`.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _LONG_WHOLE = re.compile(rb"(?<![0-9.eE+-])-?[0-9]{19,}(?![0-9.eE])")
 _SURROGATE = re.compile(r"surrogate|truncated")
@@ -54,17 +55,18 @@ def outside_texts(body: bytes) -> bytes:
 
 def is_deep(outside: bytes) -> bool:
     """Whether brackets are nested deeper than allowed; found without a stack of any kind."""
-    brackets = outside.translate(None, _ALL_BUT_BRACKETS)
+    # One kind stands for both, so that each round takes one level off; a wrong pair is the parser's to refuse.
+    brackets = outside.translate(_ONE_KIND, _ALL_BUT_BRACKETS)
     if len(brackets) <= DEEPEST:
         return False
     for _ in range(DEEPEST):
-        shorter = brackets.replace(b"{}", b"").replace(b"[]", b"")
+        shorter = brackets.replace(b"[]", b"")
         if len(shorter) == len(brackets):
             break
         brackets = shorter
     # What is left is deeper, or closes nothing; a parser stops at the first that closes nothing.
-    opened = len(brackets) - len(brackets.lstrip(b"[{"))
-    return opened > DEEPEST or b"{}" in brackets or b"[]" in brackets
+    opened = len(brackets) - len(brackets.lstrip(b"["))
+    return opened > DEEPEST or b"[]" in brackets
 
 
 def _check_text(body: bytes) -> None:
