@@ -48,7 +48,7 @@ class Browser:
         return self.send(method, target, headers, **({} if fields is None else {"json": fields}))
 
     def csrf_token(self) -> str:
-        """What pages of this session send along; empty where the session is over."""
+        """What the pages of a signed-in browser send along; empty once it is signed out."""
         return str(self.send("GET", "/api/v1/me/session").json().get("csrf_token", ""))
 
     def sign_in(self, name: str, password: str) -> httpx.Response:
