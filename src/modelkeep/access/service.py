@@ -8,25 +8,11 @@ from typing import Any
 from modelkeep.access import people, store
 from modelkeep.access.events import WorkspaceCreated, WorkspaceDescribed
 from modelkeep.access.links import KEY_BYTES, LinkClaims, read_link, write_link
-from modelkeep.access.permissions import Permission
 from modelkeep.access.rules import check_workspace_name
 from modelkeep.access.signin.tokens import HINT, WORKLOAD, actor_of, check_token, token_row
-from modelkeep.core.errors import AlreadyExists, Forbidden, NotFound, Unauthenticated
-from modelkeep.core.types import DEFAULT_WORKSPACE, Actor, Caller
+from modelkeep.core.errors import AlreadyExists, NotFound, Unauthenticated
+from modelkeep.core.types import DEFAULT_WORKSPACE, Caller
 from modelkeep.db import Tx
-
-_SIGNED_IN = frozenset({"token", "password", "session", "workload", "none", "system"})
-
-
-def require(actor: Actor, permission: Permission) -> None:
-    """`Forbidden` for an unknown way of signing in."""
-    if actor.method not in _SIGNED_IN:
-        raise Forbidden(f"{actor.name} lacks the permission {permission}; an administrator can grant it.")
-
-
-def may(actor: Actor, permission: Permission) -> bool:  # noqa: ARG001 - decided by the operation
-    """Whether the actor is signed in, where an answer says more to those who are."""
-    return actor.method in _SIGNED_IN
 
 
 def prepare_link_key(tx: Tx) -> None:

@@ -46,9 +46,9 @@ def model(field: str = "name") -> Find:
     return lambda tx, request: targets.model(tx, getattr(request, field) or "")
 
 
-def model_or_here(field: str) -> Find:
-    """The model that a field names, or the workspace where it names none."""
-    return lambda tx, request: targets.model(tx, name) if (name := getattr(request, field)) else here(tx, request)
+def model_or_store(tx: Tx, request: Any) -> list[Asked]:
+    """The model that is named, or, where none is, the bytes of all workspaces."""
+    return targets.model(tx, request.model) if request.model is not None else [Asked(SERVER, Verb.MANAGE)]
 
 
 def alias(tx: Tx, request: Any) -> list[Asked]:
@@ -208,7 +208,7 @@ def _listed(value: Any) -> list[Any]:
 # What may lie beyond the workspace at hand, or asks for more than the operation's own verb: rights on all of that
 # workspace do not answer for it.
 BEYOND: frozenset[Find] = frozenset(
-    {server, workspace, push, upload, *about_access.ABOUT.values(), *about_mlflow_access.ABOUT.values()}
+    {server, workspace, model_or_store, push, upload, *about_access.ABOUT.values(), *about_mlflow_access.ABOUT.values()}
 )
 
 ABOUT: Mapping[str, Find] = {
@@ -303,7 +303,7 @@ ABOUT: Mapping[str, Find] = {
     "artifacts.download_link": path(),
     "artifacts.download_signed": listed,
     "artifacts.list_damage": here,
-    "artifacts.verify": model_or_here("model"),
+    "artifacts.verify": model_or_store,
     "uploads.begin": path("path"),
     "uploads.show": upload,
     "uploads.put_part": upload,

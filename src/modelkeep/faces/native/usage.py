@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from modelkeep import artifacts, retention
-from modelkeep.access import Permission, get_workspace, may
+from modelkeep.access import SERVER, Permission, Verb, get_workspace, review
 from modelkeep.artifacts import Amount
 from modelkeep.db import Tx
 from modelkeep.faces.native.messages import Cursor, PageSize
@@ -145,7 +145,7 @@ def _workspace(tx: Tx) -> WorkspaceUsage:
         reclaimable_bytes=retention.reclaimable_size(tx),
         quota_bytes=artifacts.get_quota(tx, tx.workspace),
         # What all workspaces hold together would tell, after an upload, whether another one has the same bytes.
-        store=_store(*artifacts.blob_amounts(tx)) if may(tx.actor, Permission.STORAGE_MANAGE) else None,
+        store=_store(*artifacts.blob_amounts(tx)) if review.may(tx, Verb.MANAGE, SERVER) else None,
     )
 
 

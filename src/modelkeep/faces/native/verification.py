@@ -1,7 +1,7 @@
 """Stored bytes rehashed on the native API, for whoever asks again and again until all were."""
 
 from modelkeep import artifacts
-from modelkeep.access import Permission, require
+from modelkeep.access import Permission
 from modelkeep.artifacts import Damaged, Place, Scope, Verified, WrongBlob
 from modelkeep.core.errors import Conflict, InvalidInput, NotFound
 from modelkeep.db import Tx
@@ -63,8 +63,6 @@ async def verify(exchange: Exchange) -> VerifyAnswer:
     """Rehash the next blobs."""
     app, caller, request = exchange.app, exchange.caller, exchange.request
     place = _place(request.cursor)
-    if request.model is None:
-        require(caller.actor, Permission.STORAGE_MANAGE)
     scope = await app.read(caller, lambda tx: _scope(tx, request))
     total = None if request.cursor else await app.read(caller, lambda tx: _total(tx, scope))
     found = await app.at_length(
