@@ -53,10 +53,6 @@ class InBucket(Storing):
             obstore.put(self.objects, key, data)
         return key
 
-    def written_at(self, key: str) -> float:
-        """When an object was written."""
-        return obstore.head(self.objects, key)["last_modified"].timestamp()
-
     def only_key(self, kind: str) -> str:
         """The one object of a kind."""
         (key,) = self.keys(kind)
@@ -165,8 +161,10 @@ def test_a_checkup_sees_both_directions(stored: InBucket) -> None:
     stored.spoil("sha256", shorter, key_of(stored, cut))
     lost_large = stored.upload("large", MANY)
     stored.spoil("named", gone)
+    (body_of_lost_large,) = stored.keys("large")
     hollow = stored.upload("hollow", MANY[::-1])
-    stored.spoil("large", gone, max(stored.keys("large"), key=stored.written_at))
+    (body_of_hollow,) = {*stored.keys("large")} - {body_of_lost_large}
+    stored.spoil("large", gone, body_of_hollow)
     stray = orphan(stored)
     found = stored.disagreements()
     assert {kind: len(what) for kind, what in found.items()} == {
