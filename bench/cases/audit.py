@@ -1,4 +1,4 @@
-"""The audit log: a million entries verified offline, and changes that are each written down; only Modelkeep has one."""
+"""The audit log, which only Modelkeep has: a million entries verified, offline and online; changes written down."""
 
 import os
 import subprocess
@@ -13,11 +13,12 @@ from pathlib import Path
 import psycopg
 
 from bench import load
-from bench.audit_log import write_log
+from bench.audit_log import fill_journal, write_log
 from bench.case import Case, Figures, Group, Peer, at_least, at_most, figures
 from bench.cases import registry, writes
+from bench.processes import watched
 from bench.report import BASELINE
-from bench.servers import Server, start_modelkeep
+from bench.servers import Server, binary, start_modelkeep
 from modelkeep.audit.single_file import verifier_text
 
 ENTRIES = 1_000_000
@@ -29,21 +30,47 @@ ROOT = Path(__file__).resolve().parents[2]
 LASTING = ("fsync", "synchronous_commit", "full_page_writes")
 
 
-def _verify(peer: Peer) -> Figures:
+def _verify_offline(peer: Peer) -> Figures:
     if peer.name == BASELINE:
         return {}
     with tempfile.TemporaryDirectory(dir=peer.folder.parent) as scratch:
         folder, program = Path(scratch) / "log", Path(scratch) / "verify_audit.py"
-        entries = max(LEAST_ENTRIES, int(ENTRIES * min(1.0, peer.shape.scale)))
+        entries = _entries(peer)
         write_log(folder, entries)
         program.write_text(verifier_text())
-        began = time.perf_counter()
-        with subprocess.Popen([sys.executable, "-I", program, folder], stdout=subprocess.PIPE) as process:
-            _, status, usage = os.wait4(process.pid, 0)
-            elapsed = time.perf_counter() - began
-            process.returncode = os.waitstatus_to_exitcode(status)
-            assert process.stdout is not None
-            told = process.stdout.read().decode()
+        return _verified([sys.executable, "-I", str(program), str(folder)], entries)
+
+
+def _verify_online(peer: Peer) -> Figures:
+    """As the command does it; the server's CPU and memory beside the command's own."""
+    if peer.name == BASELINE:
+        return {}
+    with tempfile.TemporaryDirectory(dir=peer.folder.parent) as scratch:
+        start_modelkeep(Path(scratch)).stop()
+        entries = _entries(peer)
+        fill_journal(Path(scratch) / "modelkeep", entries)
+        server = start_modelkeep(Path(scratch))
+        try:
+            with watched(server.pid) as usage:
+                found = _verified([binary("modelkeep"), "audit", "verify", "--server", server.url], entries)
+            return found | {"server CPU s": usage.cpu_seconds, "server PSS MB": usage.pss_peak}
+        finally:
+            server.stop()
+
+
+def _entries(peer: Peer) -> int:
+    return max(LEAST_ENTRIES, int(ENTRIES * min(1.0, peer.shape.scale)))
+
+
+def _verified(command: list[str], entries: int) -> Figures:
+    """What a verification that finds nothing wrong in so many entries takes."""
+    began = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        elapsed = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.stdout is not None
+        told = process.stdout.read().decode()
     if process.returncode or not told.startswith(f"{entries} entries, {entries} of them signed"):
         raise RuntimeError(told)
     return {
@@ -111,8 +138,13 @@ GROUP = Group(
     (
         Case(
             "verify 1,000,000 entries offline",
-            _verify,
+            _verify_offline,
             (at_most("seconds", LIMIT_S), at_most("CPU s", LIMIT_S), at_most("RSS MB", LIMIT_MB)),
+        ),
+        Case(
+            "verify 1,000,000 entries online",
+            _verify_online,
+            (at_most("seconds", LIMIT_S), at_most("RSS MB", LIMIT_MB), at_most("server PSS MB", LIMIT_MB)),
         ),
         Case("audited changes, 32 clients, SQLite", _on_sqlite, (at_least("req/s", MUTATIONS),)),
         Case("audited changes, 32 clients, PostgreSQL", _on_postgres, (at_least("req/s", MUTATIONS),)),

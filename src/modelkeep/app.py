@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from modelkeep.access import Identity, KnownRights, Providers, Rights, Sessions, caller_of_link, workspace_exists
 from modelkeep.artifacts import BlobStore, Damaged, FileBody, Holder, StoredFile, holders_of, note_damage, open_file
-from modelkeep.audit import Copies, Sequencer, Sink, UnknownCallers, audits_downloads, note_download
+from modelkeep.audit import Copies, HiddenRefusals, Sequencer, Sink, UnknownCallers, audits_downloads, note_download
 from modelkeep.config import Settings
 from modelkeep.core.errors import DomainError, NotFound, Unauthenticated, Unavailable
 from modelkeep.core.types import DEFAULT_WORKSPACE, SYSTEM, Actor, Caller
@@ -53,6 +53,7 @@ class App:
     providers: Providers
     sink: Sink | None = None
     unknown_callers: UnknownCallers = field(default_factory=UnknownCallers)
+    hidden_refusals: HiddenRefusals = field(default_factory=HiddenRefusals)
     damage_found: int = 0
     _ready_until: float = 0.0
     _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(LONG_WORKS, "long-work"))
@@ -156,6 +157,7 @@ class App:
         """Finish what was begun and let go of everything."""
         self._threads.shutdown(wait=False)
         self.providers.close()
+        self.hidden_refusals.write(self.database)
         try:
             self.unknown_callers.write(self.database, at_once=True)
         except DomainError as error:

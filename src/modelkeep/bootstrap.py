@@ -12,10 +12,15 @@ from modelkeep.access import (
     HeaderIdentity,
     Identity,
     KnownRights,
+    MemberAdded,
+    MemberRemoved,
     NewToken,
     OpenDoor,
+    RolePermissionAdded,
+    RolePermissionChanged,
     Sessions,
     UserDeleted,
+    UserDisabled,
     adopt_token_owners,
     assignments,
     forget_sessions,
@@ -47,6 +52,15 @@ LISTENERS: tuple[tuple[type[Event], Listener], ...] = (
     (VersionRetired, cast(Listener, promotion.remove_placement)),
     (UserDeleted, cast(Listener, assignments.forget_user)),
     (GroupDeleted, cast(Listener, assignments.forget_group)),
+    *(
+        (kind, cast(Listener, assignments.keep_administered))
+        for kind in (UserDeleted, UserDisabled, GroupDeleted, MemberRemoved)
+    ),
+    (MemberAdded, cast(Listener, assignments.keep_administered_by_group)),
+    *(
+        (kind, cast(Listener, assignments.keep_administered_by_roles))
+        for kind in (RolePermissionAdded, RolePermissionChanged)
+    ),
     (Event, audit.record),
 )
 
@@ -91,6 +105,10 @@ def _send_audit(app: App, going: Going) -> None:
         app.sink.send(app.database, going)
 
 
+def _note_hidden_refusals(app: App) -> None:
+    app.hidden_refusals.write(app.database)
+
+
 def _note_unknown_callers(app: App) -> None:
     app.unknown_callers.write(app.database)
 
@@ -100,6 +118,7 @@ CHORES: tuple[Chore, ...] = (
     Chore("sequence_audit", 0.4, lambda app, going: app.sequencer.run(app.database, going), apart="audit"),
     Chore("copy_checkpoints", 1.0, lambda app, going: app.copies.send(app.database, going), apart="audit-copies"),
     Chore("send_audit", 0.5, _send_audit, apart="audit-sink"),
+    Chore("note_hidden_refusals", 0.5, _in_one_go(_note_hidden_refusals), apart="audit-unknown"),
     Chore("note_unknown_callers", 5.0, _in_one_go(_note_unknown_callers), apart="audit-unknown"),
     Chore("sweep_staging", 3600.0, _in_one_go(_sweep_staging)),
     Chore("sweep_uploads", 600.0, _in_one_go(_sweep_uploads)),
@@ -230,7 +249,7 @@ def prepare(tx: Tx) -> None:
     prepare_default_workspace(tx)
     prepare_link_key(tx)
     audit.prepare_log(tx)
-    adopt_token_owners(tx)
+    artifacts.adopt_pushes(tx, adopt_token_owners(tx))
     artifacts.prepare_artifacts(tx)
     runs.prepare_default_experiment(tx)
 

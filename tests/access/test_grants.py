@@ -311,6 +311,47 @@ def test_the_last_administrator_stays(registry: Registry) -> None:
     assert not may(registry, "admin", Verb.MANAGE, SERVER)
 
 
+DENIALS: dict[str, Any] = {
+    "added": lambda tx, role, _: roles.add_permission(tx, role, roles.NewPermission(["manage"], effect="deny")),
+    "changed": lambda tx, _, permission: roles.change_permission(tx, permission, ["manage"], "deny"),
+}
+
+
+@pytest.mark.parametrize("whom", ["user/admin", "group/ml"])
+@pytest.mark.parametrize("change", DENIALS.values(), ids=list(DENIALS))
+def test_no_permission_of_a_role_denies_the_last_administrator(registry: Registry, change: Any, whom: str) -> None:
+    """A role that the last administrator holds everywhere comes to deny nothing that makes them one."""
+    registry.write_now(SYSTEM, lambda tx: people.add_member(tx, "ml", named(tx, "admin")))
+    role = make_role(registry, "r", roles.NewPermission(["read"]), workspace="")
+    (row,) = registry.read_now(SYSTEM, lambda tx: roles.permissions_of_role(tx, role))
+    give(registry, whom, "r", ANY)
+    with pytest.raises(Conflict, match="nobody who administers"):
+        registry.write_now(SYSTEM, lambda tx: change(tx, role.id, row.id))
+    assert may(registry, "admin", Verb.MANAGE, SERVER)
+    registry.write_now(SYSTEM, lambda tx: assignments.make_administrator(tx, named(tx, "alice").id))
+    registry.write_now(SYSTEM, lambda tx: change(tx, role.id, row.id))
+    assert not may(registry, "admin", Verb.MANAGE, SERVER)
+
+
+def test_no_role_given_as_a_denial_comes_to_deny_the_last_administrator(registry: Registry) -> None:
+    """What is allowed by a role that is given to deny is denied, and not to the last administrator."""
+    role = make_role(registry, "r", roles.NewPermission(["read"]), workspace="")
+    give(registry, "user/admin", "r", ANY, effect="deny")
+    with pytest.raises(Conflict, match="nobody who administers"):
+        registry.write_now(SYSTEM, lambda tx: roles.add_permission(tx, role.id, roles.NewPermission(["manage"])))
+    assert may(registry, "admin", Verb.MANAGE, SERVER)
+
+
+def test_no_group_denies_the_last_administrator(registry: Registry) -> None:
+    """The last administrator comes into no group that is denied what makes them one; another one does."""
+    registry.write_now(SYSTEM, lambda tx: assignments.make_administrator(tx, named(tx, "alice").id))
+    give(registry, "group/ml", "administrator", ANY, effect="deny")
+    registry.write_now(SYSTEM, lambda tx: people.add_member(tx, "ml", named(tx, "alice")))
+    with pytest.raises(Conflict, match="nobody who administers"):
+        registry.write_now(SYSTEM, lambda tx: people.add_member(tx, "ml", named(tx, "admin")))
+    assert may(registry, "admin", Verb.MANAGE, SERVER)
+
+
 def test_an_administrator_who_cannot_sign_in_does_not_count(registry: Registry) -> None:
     """The last administrator who can sign in stays one, even if others are disabled or denied."""
     registry.write_now(SYSTEM, lambda tx: assignments.make_administrator(tx, named(tx, "alice").id))

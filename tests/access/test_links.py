@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from modelkeep.access import people, replace_administrator_token, tokens
 from modelkeep.access.links import LinkClaims, read_link, write_link
 from modelkeep.access.service import caller_of_link, make_links, prepare_link_key
+from modelkeep.access.signin.sessions import end_all_sessions, end_session, id_of_secret, start_session
 from modelkeep.bootstrap import open_database, prepare
 from modelkeep.core.errors import Unauthenticated
 from modelkeep.core.types import SYSTEM, Actor, Caller
@@ -114,8 +115,33 @@ def test_a_link_may_do_no_more_than_the_token_it_was_made_with(database: Databas
 def test_a_link_ends_with_the_account_of_its_maker(database: Database, method: str) -> None:
     """When its maker is disabled, a link is refused, however they had signed in."""
     ann = database.write_now(SYSTEM, lambda tx: people.make_user(tx, "ann"))
-    maker = Caller(Actor("ann", method, "0123" if method == "session" else "", ann.id))
+    secret = database.write_now(SYSTEM, lambda tx: start_session(tx, ann.id, "password"))
+    maker = Caller(Actor("ann", method, id_of_secret(secret)[:16] if method == "session" else "", ann.id))
 
     assert followed(database, maker, then=prepare_link_key) == maker
     with pytest.raises(Unauthenticated):
         followed(database, maker, then=lambda tx: people.disable_user(tx, ann))
+
+
+def test_a_link_ends_with_the_session_that_made_it(database: Database) -> None:
+    """What somebody made a link for in a browser is over once they signed out there, or everywhere."""
+
+    def made(tx: Tx) -> tuple[str, str]:
+        user = people.find_user(tx, "ann") or people.make_user(tx, "ann")
+        secret = start_session(tx, user.id, "password")
+        tx.caller = Caller(Actor("ann", "session", id_of_secret(secret)[:16], user.id), "default")
+        return secret, make_links(tx, "GET", ["/a"], 60)[0]
+
+    def follow(tx: Tx, link: str) -> Caller:
+        return caller_of_link(tx, link, "GET", "/a")
+
+    ends: list[Callable[[Tx, str], None]] = [
+        end_session,
+        lambda tx, _secret: end_all_sessions(tx, people.find_user(tx, "ann").id),
+    ]
+    for end in ends:
+        secret, link = database.write_now(SYSTEM, made)
+        assert database.read_now(SYSTEM, lambda tx, link=link: follow(tx, link)).actor.name == "ann"
+        database.write_now(SYSTEM, lambda tx, end=end, secret=secret: end(tx, secret))
+        with pytest.raises(Unauthenticated):
+            database.read_now(SYSTEM, lambda tx, link=link: follow(tx, link))

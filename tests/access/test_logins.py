@@ -41,6 +41,16 @@ def test_a_person_is_made_once_and_found_by_subject(registry: Registry) -> None:
         registry.do(person_of, other, said())
 
 
+def test_nobody_comes_in_as_the_first_administrator(registry: Registry) -> None:
+    """Whoever a provider calls `admin` is made under another name or not at all: once the first administrator is gone,
+    recovery would give them all that one had.
+    """
+    with pytest.raises(Forbidden):
+        registry.do(person_of, IDP, said(preferred_username="Admin"))
+    verified = said(preferred_username="admin", email="a@b.example", email_verified=True)
+    assert registry.do(person_of, IDP, verified).name == "a@b.example"
+
+
 def test_groups_go_by_the_mapping_and_are_replaced(registry: Registry) -> None:
     """Only mapped groups that there are count, and each word replaces the one before."""
     for name in ("ours", "second", "theirs"):

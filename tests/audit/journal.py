@@ -86,11 +86,14 @@ class Journal:
     def verify(self, *outside: str, keys: list[str] | None = None) -> Report:
         """Verify rows, tiles and checkpoints, also by checkpoints that were kept elsewhere."""
         given = [(f"outside {number}", note) for number, note in enumerate(outside)]
-        return verify_live(Shown(self), keys or [one.text for one in self.keys.verifiers], given)
+        known = keys or [one.text for one in self.keys.verifiers]
+        reports = [verify_live(Shown(self, straight=straight), known, given) for straight in (True, False)]
+        assert reports[0] == reports[1]
+        return reports[0]
 
     def export(self, folder: Path) -> None:
         """Write the log as `modelkeep audit export` does."""
-        log, newest = Shown(self), self.newest()
+        log, newest = Shown(self, straight=False), self.newest()
         for path in paths(newest.size):
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(log.read(path) or b"")
@@ -100,19 +103,32 @@ class Journal:
 
 
 class Shown:
-    """The log as the API shows it."""
+    """The log as the API shows it: `straight` as `audit verify` reads it, otherwise tile by tile."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, straight: bool = True) -> None:
         self._journal = journal
         state = journal.see(audit.log_state)
         self.size, self.signed, self.placed, self.end = state.size, state.signed, state.placed, state.end
+        self._stretch = self._read_stretch() if straight else {}
 
     def checkpoints(self) -> Iterator[tuple[str, str]]:
         """All of them."""
         yield from (("checkpoint", kept.note) for kept in self._journal.see(audit.signed_checkpoints, 0, 10_000))
 
+    def _read_stretch(self) -> dict[str, bytes]:
+        """All bundles and the tiles over them, by their paths."""
+        found = self._journal.see(audit.stretch, 0, self.size)
+        widths = [min(256, self.size - start) for start in range(0, self.size, 256)]
+        return {
+            offline.tile_path(level, number, width): data
+            for number, (pair, width) in enumerate(zip(found, widths, strict=True))
+            for level, data in zip(("entries", 0), pair, strict=True)
+        }
+
     def read(self, path: str) -> bytes | None:
         """A tile or a bundle."""
+        if path in self._stretch:
+            return self._stretch[path] or None
         found = re.fullmatch(r"tile/(\w+)/([x0-9/]+?)(?:\.p/(\d+))?", path)
         assert found, path
         number, width = int(re.sub("[x/]", "", found[2])), int(found[3] or 256)

@@ -153,7 +153,7 @@ def test_several_processes_place_rows_at_once(journal: Journal, workers: int) ->
 def test_only_one_of_two_batches_that_were_read_together_counts(journal: Journal) -> None:
     """A batch that was read before another process placed the same rows changes nothing."""
     journal.note(5)
-    first, second = (journal.see(read_batch) for _ in range(2))
+    first, second = (journal.see(read_batch, 512) for _ in range(2))
     assert (place_rows(journal.database, first), place_rows(journal.database, second)) == (5, 0)
     journal.sign()
     assert (journal.newest().size, journal.verify().findings) == (5, [])

@@ -63,6 +63,20 @@ def signed_head(wire: Wire) -> notes.Checkpoint:
     return notes.read_checkpoint(notes.open_note(answer.body.decode(), keys))
 
 
+def test_a_question_that_fits_nothing_by_mistake_is_refused(running: RunningServer) -> None:
+    """A name without its kind and an unknown outcome are refused with what there is; a day is its beginning in UTC."""
+    wire = native(running)
+    assert "model/NAME" in wire.get("journal", resource="m0").json["detail"]
+    assert wire.get("journal", outcome="denied").json["detail"] == "'outcome' is one of done, refused."
+    assert "2026-01-31" in wire.get("journal", since="yesterday").json["detail"]
+
+    assert wire.get("journal", since="2026-01-31", resource="model/m0").ok() == (
+        wire.get("journal", since="2026-01-31T00:00:00Z", resource="model/m0").ok()
+    )
+    assert wire.get("journal", since="2999-01-31").ok()["items"] == []
+    assert wire.get("as-of", resource="model/m0", at="2999-01-31").ok()["exists"] is True
+
+
 def test_an_entry_is_proven_to_be_in_the_signed_log(running: RunningServer) -> None:
     """The proof of an entry leads from its text to the root that is signed; its text is the journal's entry."""
     wire = native(running)

@@ -46,6 +46,49 @@ def test_a_person_from_the_first_day_to_the_last(terminal: Terminal) -> None:
     assert "no person named 'ann'" in terminal.run("admin", "user", "show", "ann").stderr
 
 
+def test_people_services_and_groups_under_other_names(terminal: Terminal) -> None:
+    """Renamed, each is found under the new name with the id that it had; a name that is taken is refused."""
+    for kind in ("user", "service", "group"):
+        made = terminal.json("admin", kind, "create", f"old-{kind}")
+        assert (
+            terminal.done("admin", kind, "rename", f"old-{kind}", f"new-{kind}") == f"old-{kind} is new-{kind} now.\n"
+        )
+        listed = {row["name"]: row["id"] for row in terminal.json("admin", kind, "list")}
+        assert (listed[f"new-{kind}"], f"old-{kind}" in listed) == (made["id"], False)
+    taken = terminal.run("admin", "user", "rename", "new-user", "new-service")
+    assert (taken.returncode, "'new-service' is taken" in taken.stderr) == (1, True)
+    told = terminal.done("audit", "search", "--kind", "user.renamed")
+    assert "user/new-user" in told
+    for kind in ("service", "group", "user"):
+        terminal.done("admin", kind, "delete", f"new-{kind}")
+
+
+def test_a_workspace_is_made_and_listed(terminal: Terminal) -> None:
+    """A workspace is made with what it is for, and is in the list."""
+    assert "--workspace blue" in terminal.done("admin", "workspace", "create", "blue", "--description", "The blue team")
+    (row,) = [row for row in terminal.json("admin", "workspace", "list") if row["name"] == "blue"]
+    assert row["description"] == "The blue team"
+    assert "The blue team" in terminal.done("admin", "workspace", "list")
+    assert "already" in terminal.run("admin", "workspace", "create", "blue").stderr
+
+
+def test_a_refusal_says_what_to_do(terminal: Terminal) -> None:
+    """Who names no principal, no role or another's service is told what there is and who can do it."""
+    terminal.done("admin", "user", "create", "eva")
+    terminal.done("admin", "service", "create", "evas-bot", "--owner", "eva")
+    for arguments, word in (
+        (("role", "assign", "eva", "viewer"), "write user/NAME for a person or a service, or group/NAME"),
+        (("role", "assign", "user/eva", "viewr"), "There are viewer, contributor"),
+        (("role", "show", "viewr"), "modelkeep admin role list"),
+        (("token", "create", "t", "--service", "evas-bot"), "an administrator, with 'owner'"),
+    ):
+        refused = terminal.run("admin", *arguments)
+        assert (refused.returncode, word in refused.stderr) == (1, True), refused.stderr
+    names = ("evas-bot", "no-bot")
+    told = [terminal.run("admin", "token", "create", "t", "--service", name).stderr for name in names]
+    assert told[0].replace(names[0], "X") == told[1].replace(names[1], "X")
+
+
 def test_a_password_is_never_an_argument(terminal: Terminal) -> None:
     """Nobody at the keyboard and none on standard input is refused; a weak one is refused with the reason."""
     made = typed(terminal, PASSWORD + "\n", "admin", "user", "create", "ben", "--password-stdin", "--json")

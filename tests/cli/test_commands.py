@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from modelkeep import __version__, cli
+from modelkeep.bootstrap import require_schema
 from security.raw import Raw
 from servers import PROGRAM, RunningServer, clean_environment, free_port
 
@@ -170,8 +171,17 @@ def test_admin_recover_needs_the_server_stopped(server: RunningServer) -> None:
     assert "in use by another modelkeep process" in stopped(REFUSED, "admin", "recover", "--data", server.data)
 
 
+def test_admin_recover_makes_no_registry(tmp_path: Path) -> None:
+    """In a folder that no server has used it says where it looked and what to name, and leaves nothing behind."""
+    told = stopped(USAGE, "admin", "recover", "--data", tmp_path / "mistyped")
+    assert (str(tmp_path / "mistyped") in told, "--data" in told, "--database" in told) == (True, True, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_admin_recover_makes_a_good_token(tmp_path: Path) -> None:
     """The recovered token is shown once, as a line for the shell or as JSON, and signs in."""
+    (tmp_path / "data").mkdir()
+    require_schema(f"sqlite:///{tmp_path / 'data' / 'modelkeep.db'}")
     line = done("admin", "recover", "--data", tmp_path / "data")
     assert line.startswith("export MLFLOW_TRACKING_TOKEN=mk_")
     made = json.loads(done("admin", "recover", "--data", tmp_path / "data", "--json"))

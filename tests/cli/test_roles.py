@@ -68,6 +68,8 @@ def test_a_decision_explains_itself(terminal: Terminal) -> None:
         "  can grant it: admin",
     ]
     assert terminal.json("access", "explain", "ada", "read", "model/fraud")["allowed"] is False
+    unmade = terminal.done("access", "explain", "ada", "read", "model/unmade")
+    assert "No model 'unmade' is there, as far as you may know" in unmade
     wrong = terminal.run("access", "explain", "ada", "fly", "model/clf")
     assert (wrong.returncode, "'verb' is one of" in wrong.stderr) == (1, True)
 

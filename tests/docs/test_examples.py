@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from modelkeep.bootstrap import require_schema
 from servers import RunningServer, clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,8 @@ def run(example: Example, environment: dict[str, str], folder: Path) -> str:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_examples_do_what_the_document_shows(path: Path, tmp_path: Path) -> None:
     """Every example of the document runs, in order, and prints what the document says it prints."""
+    (tmp_path / "other").mkdir()
+    require_schema(f"sqlite:///{tmp_path / 'other' / 'modelkeep.db'}")
     with RunningServer(tmp_path / "data") as server:
         environment = clean_environment(
             {

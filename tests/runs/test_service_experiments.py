@@ -112,7 +112,7 @@ def test_only_a_change_of_a_tag_is_told(tracking: Tracking):
     """Setting the value that a tag has tells nothing."""
     experiment = tracking.experiment()
     work = lambda tx: runs.set_experiment_tag(tx, experiment, Entry("k", "1"))  # noqa: E731
-    assert tracking.told(work) == [ExperimentTagSet(int(experiment), "k", "1")]
+    assert tracking.told(work) == [ExperimentTagSet(int(experiment), "k", "1", None)]
     assert tracking.told(work) == []
 
 

@@ -23,6 +23,7 @@ _HEAD = """\
 What each kind of caller gets who asks for each operation with a good request, in the workspace `default`.
 A allowed   F forbidden (403)   N not there, as far as they may know (404)   U not signed in (401)
 A number is the status of a request that was let through and refused for another reason.
+Deleting files that are not there, as far as they may know, is allowed and does nothing.
 
 """
 

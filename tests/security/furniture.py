@@ -118,5 +118,7 @@ def _grants(registry: Governed) -> None:
     registry.native("POST", "issuers", name="ci", keys=KEYS, **ISSUER)
     registry.post("experiments/permissions/create", **LEVEL, experiment_id=made["experiment_id"])
     registry.post("registered-models/permissions/create", **LEVEL, name="clf")
+    whole = "/api/3.0/mlflow/workspaces/default/permissions"
+    assert registry.send("POST", whole, LEVEL).status == 200
     assign = {"username": "levelled", "role_id": made["role_id"]}
     assert registry.send("POST", "/api/3.0/mlflow/roles/assign", assign).status == 200

@@ -16,6 +16,7 @@ from modelkeep.config import Settings
 from modelkeep.core.types import SYSTEM, Actor, Caller
 from modelkeep.db import Database, Tx
 from modelkeep.faces.table import build_http
+from security.counted import Counting
 from security.raw import Headers, Reply
 
 T = TypeVar("T")
@@ -109,6 +110,10 @@ class Wire:
     def call_all(self, asked: Sequence["Asked"]) -> list[Reply]:
         """Several requests, some at a time; the answers in their order."""
         return self._runner.run(self._answer_all(asked))
+
+    def listened(self, database: Counting, asked: "Asked") -> tuple[Reply, list[str]]:
+        """The answer to a request, and the statements that were run for it before it was there."""
+        return self._runner.run(database.listen(self._answer(asked)))
 
     async def _answer_all(self, asked: Sequence["Asked"]) -> list[Reply]:
         free = asyncio.Semaphore(_AT_ONCE)

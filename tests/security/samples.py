@@ -100,6 +100,7 @@ SPECIAL: Mapping[str, SampleOf] = {
     "mlflow_permissions.update_on_model": _LEVELLED,
     "mlflow_permissions.delete_on_model": _LEVELLED,
     "mlflow_permissions.revoke": _LEVELLED,
+    "mlflow_workspace_permissions.delete": _LEVELLED,
     "mlflow_roles.create": _with(name="new", workspace="default"),
     "mlflow_roles.list": _with(workspace="default"),
     "mlflow_roles.update": _with(description="other"),
@@ -176,6 +177,7 @@ SPECIAL: Mapping[str, SampleOf] = {
     "holds.set": _with(reason="a case"),
     "quotas.set": _with(bytes=1_000_000),
     "audit.tile": _with(path="0/000.p/1"),
+    "audit.stretch": _with(start=0, end=1),
     "audit.entry": _with(seq=0),
     "audit.consistency": _with(old=1),
     "journal.as_of": _with(resource="model/clf", at=str(LATER)),
@@ -189,7 +191,7 @@ SPECIAL: Mapping[str, SampleOf] = {
     "tokens.create": _with(owner="somebody", name="new"),
     "tokens.revoke": _with(id=_of("token_id")),
     "tokens.revoke_since": _with(since=LATER),
-    "me.create_token": lambda _registry, who: Sample({"name": "new", **_limits_of(who)}),
+    "me.create_token": _with(name="new"),
     "me.revoke_token": lambda registry, who: Sample({"id": registry.spare_tokens[who]}),
     "roles.create": _with(name="new"),
     "roles.change": _with(description="other"),
@@ -207,10 +209,6 @@ SPECIAL: Mapping[str, SampleOf] = {
     "issuers.trust": _with(**{**ISSUER, "name": "other", "keys": KEYS}),
     "logins.link": _with(issuer="https://login.example", subject="0"),
 }
-
-
-def _limits_of(who: str) -> dict[str, Any]:
-    return {"admin, reading token": {"verbs": ["read"]}, "admin, token for red": {"workspaces": ["red"]}}.get(who, {})
 
 
 def _uploader(who: str) -> str:

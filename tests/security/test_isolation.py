@@ -117,11 +117,7 @@ def test_AZ_06_nothing_can_be_read_after_a_version_was_anchored_that_could_not_b
 
 
 def test_AZ_06_an_absent_anchor_is_refused_as_a_hidden_one(sides: tuple[Side, Side]) -> None:
-    """Somebody else's run or model as a source gets the words of one that never was.
-
-    A path in the store does not: it holds an id of 128 random bits that nobody guesses, and a version may be registered
-    before its files are there.
-    """
+    """Somebody else's run, model or path in the store as a source gets the answer for one that never was."""
     mine, victim = sides
     never = {
         victim.run_id: "0" * 32,
@@ -129,7 +125,7 @@ def test_AZ_06_an_absent_anchor_is_refused_as_a_hidden_one(sides: tuple[Side, Si
         victim.name: "nobody",
         victim.id: "1" * 32,
     }
-    for source in (one for one in sources(victim) if not one.startswith("mlflow-artifacts:")):
+    for source in sources(victim):
         other = source
         for old, new in never.items():
             other = other.replace(old, new)
@@ -348,7 +344,9 @@ def test_a_push_is_its_maker_s_alone(sides: tuple[Side, Side]) -> None:
     ]
     for method, target, fields in calls:
         reply = registry.send(method, target, fields, token=other)
-        assert reply.status in {400, 404}, (method, target, reply)
+        # To delete what is not there is fine, and so is a version on MLflow's wire of files that are not there.
+        absent = {200} if method == "DELETE" or target.startswith(RPC) else {400, 404}
+        assert reply.status in absent, (method, target, reply)
         assert SECRET not in reply.body
     files = registry.send("GET", f"/api/v1/pushes/{push['id']}/files").json
     assert [one["path"] for one in files["items"]] == ["a.txt"]

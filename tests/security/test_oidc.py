@@ -113,11 +113,17 @@ def test_AZ_10_groups_are_replaced_at_each_sign_in(server: RunningServer, provid
 @pytest.mark.parametrize("claim", ["preferred_username", "email"])
 def test_AU_07_no_account_is_taken_over_by_its_name(provider: str, browser: Browser, claim: str) -> None:
     """Whom the provider calls by the name of somebody here is not let in as them, until an administrator links them."""
-    claims = {claim: "admin", "email_verified": True} if claim == "email" else {claim: "local-alice"}
-    known_as(provider, f"thief-{claim}", **claims)
+    known_as(provider, f"thief-{claim}", **{claim: "local-alice", "email_verified": True})
     refused = browser.sign_in_at(f"thief-{claim}")
     assert refused.status_code == 409, refused.text
     assert "modelkeep admin issuer link" in refused.json()["detail"]
+    assert SESSION not in browser.cookies
+
+
+def test_AU_07_nobody_is_called_as_the_first_administrator(provider: str, browser: Browser) -> None:
+    """The provider's `admin` is let in as nobody: who has that name is an administrator after the next recovery."""
+    known_as(provider, "thief-admin", preferred_username="admin")
+    assert browser.sign_in_at("thief-admin").status_code == 403
     assert SESSION not in browser.cookies
 
 

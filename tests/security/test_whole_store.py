@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from security.governed import Given, Governed
 from security.raw import Raw
 from servers import RunningServer
 
@@ -21,3 +22,16 @@ def test_only_who_manages_the_server_sees_the_whole_store(tmp_path: Path) -> Non
             usage = raw.request("GET", "/api/v1/usage")
             assert usage.status == 200
             assert "store" not in usage.json["workspace"]
+
+
+def test_only_who_manages_the_server_says_how_much_a_workspace_may_hold(tmp_path: Path) -> None:
+    """One who manages a workspace sees its quota, and neither raises nor lifts it."""
+    with Governed.start(tmp_path / "data") as registry:
+        keeper = registry.user("keeper", given=[Given("manager"), Given("administrator")])
+        address = "/api/v1/workspaces/default/quota"
+        registry.native("PUT", "workspaces/default/quota", bytes=1000)
+        assert registry.send("PUT", address, {"bytes": 2000}, token=keeper).status == 403
+        refused = registry.send("DELETE", address, token=keeper)
+        assert (refused.status, "on the server" in refused.problem()["detail"]) == (403, True)
+        assert registry.send("GET", address, token=keeper).json["bytes"] == 1000
+        assert registry.send("DELETE", address).status == 204

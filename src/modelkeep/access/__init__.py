@@ -2,11 +2,12 @@
 
 from modelkeep.access import people
 from modelkeep.access.administrator import adopt_token_owners, make_first_token, replace_administrator_token
-from modelkeep.access.decision import Asked, Refused, permit, refusal
+from modelkeep.access.decision import Asked, Refused, decide, permit, refusal
 from modelkeep.access.grants import assignments, review, roles, sharing
+from modelkeep.access.grants.events import RolePermissionAdded, RolePermissionChanged
 from modelkeep.access.grants.known import KnownRights
 from modelkeep.access.grants.rights import rights_of, rights_of_caller, user_principal, who_may
-from modelkeep.access.people.events import GroupDeleted, UserDeleted
+from modelkeep.access.people.events import GroupDeleted, MemberAdded, MemberRemoved, UserDeleted, UserDisabled
 from modelkeep.access.permissions import Permission
 from modelkeep.access.rules import (
     ANY,
@@ -31,6 +32,7 @@ from modelkeep.access.service import (
     describe_workspace,
     get_workspace,
     list_workspaces,
+    lock_workspace,
     make_links,
     prepare_default_workspace,
     prepare_link_key,
@@ -71,16 +73,21 @@ __all__ = [
     "Identity",
     "Kind",
     "KnownRights",
+    "MemberAdded",
+    "MemberRemoved",
     "NewToken",
     "OpenDoor",
     "Permission",
     "Providers",
     "Refused",
     "Rights",
+    "RolePermissionAdded",
+    "RolePermissionChanged",
     "SessionView",
     "Sessions",
     "Target",
     "UserDeleted",
+    "UserDisabled",
     "Verb",
     "adopt_token_owners",
     "assignments",
@@ -89,6 +96,7 @@ __all__ = [
     "check_password",
     "create_workspace",
     "csrf_token",
+    "decide",
     "describe_workspace",
     "end_all_sessions",
     "end_session",
@@ -99,6 +107,7 @@ __all__ = [
     "link_login",
     "list_own_sessions",
     "list_workspaces",
+    "lock_workspace",
     "make_first_token",
     "make_links",
     "make_providers",

@@ -42,17 +42,20 @@ def replace_administrator_token(tx: Tx, *, revoke_others: bool = False) -> NewTo
     return make_token_for(tx, administrator(tx), name="recovery")
 
 
-def adopt_token_owners(tx: Tx) -> None:
-    """Make users of those whom tokens of an older registry were made for. Done again, it changes nothing.
+def adopt_token_owners(tx: Tx) -> dict[str, str]:
+    """Make users of those whom tokens of an older registry were made for; their ids by their names.
 
-    The default workspace must be there.
+    Done again, it changes nothing. The default workspace must be there.
     """
     if not token_store.names_without_user(tx):
-        return
+        return {}
     store.lock_workspace(tx, DEFAULT_WORKSPACE)
+    adopted = {}
     for name in token_store.names_without_user(tx):
         user = administrator(tx) if name == FIRST_ADMINISTRATOR else _owner_named(tx, name)
         token_store.adopt(tx, name, user.id)
+        adopted[name] = str(user.id)
+    return adopted
 
 
 def _owner_named(tx: Tx, name: str) -> Any:

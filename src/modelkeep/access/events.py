@@ -20,6 +20,11 @@ class WorkspaceCreated(Event):
         """The workspace by its name, which it keeps."""
         return f"workspace/{self.name}"
 
+    @property
+    def place(self) -> str:
+        """Where it was made from: in a new workspace nobody reads the log yet."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceDescribed(Event):

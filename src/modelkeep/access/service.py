@@ -9,6 +9,7 @@ from modelkeep.access import people, store
 from modelkeep.access.events import WorkspaceCreated, WorkspaceDescribed
 from modelkeep.access.links import KEY_BYTES, LinkClaims, read_link, write_link
 from modelkeep.access.rules import check_workspace_name
+from modelkeep.access.signin.sessions import SESSION, check_session
 from modelkeep.access.signin.tokens import HINT, WORKLOAD, actor_of, check_token, token_row
 from modelkeep.core.errors import AlreadyExists, NotFound, Unauthenticated
 from modelkeep.core.types import DEFAULT_WORKSPACE, Caller
@@ -39,6 +40,8 @@ def caller_of_link(tx: Tx, link: str, method: str, path: str) -> Caller:
         row = token_row(tx, claims.token)
         check_token(row, tx.now)
         return replace(caller, actor=actor_of(row))
+    if claims.signed_in == SESSION:
+        check_session(tx, claims.user, claims.token)
     if claims.user:
         user = people.user(tx, claims.user)
         if user is None or not people.is_enabled(tx, user):
@@ -65,6 +68,13 @@ def get_workspace(tx: Tx, name: str) -> Any:
     return found
 
 
+def lock_workspace(tx: Tx, name: str) -> Any:
+    """The workspace, or `NotFound`; its settings are changed by nobody else until the transaction ends."""
+    get_workspace(tx, name)
+    store.lock_workspace(tx, name)
+    return get_workspace(tx, name)
+
+
 def list_workspaces(tx: Tx) -> list[Any]:
     """The workspaces that the caller may know of, by name."""
     known = tx.caller.workspaces
@@ -82,7 +92,7 @@ def create_workspace(tx: Tx, name: str, description: str | None) -> Any:
 
 def describe_workspace(tx: Tx, name: str, description: str | None) -> Any:
     """Give a workspace another description. Raises NotFound."""
-    found = get_workspace(tx, name)
+    found = lock_workspace(tx, name)
     if found.description != description:
         store.describe_workspace(tx, name, description)
         tx.emit(WorkspaceDescribed(name, description, found.description))

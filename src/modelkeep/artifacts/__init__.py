@@ -43,11 +43,11 @@ from modelkeep.artifacts.integrity.rehashing import Problem
 from modelkeep.artifacts.integrity.verification import Place, Scope, Verified, WrongBlob, amount_to_verify, verify_blobs
 from modelkeep.artifacts.pushes.service import (
     Push,
+    adopt_pushes,
     close_push,
     drop_abandoned_pushes,
     get_push,
     hold_push,
-    no_push,
     open_push,
     push_files,
     push_maker,
@@ -188,6 +188,7 @@ __all__ = [
     "WrongBlob",
     "abort_upload",
     "adopt_orphans",
+    "adopt_pushes",
     "amount_to_verify",
     "append_to_uri",
     "artifact_uri",
@@ -228,7 +229,6 @@ __all__ = [
     "local_refusal",
     "manifest_digest",
     "manifest_files",
-    "no_push",
     "note_damage",
     "note_healed",
     "open_file",

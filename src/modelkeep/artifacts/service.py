@@ -22,6 +22,7 @@ from modelkeep.db import Tx
 
 _SCHEME = "mlflow-artifacts:/"
 _REGISTERED = "registered"
+_WORKSPACES = "workspaces"
 _ROOT_NAME = "artifacts"
 
 
@@ -106,7 +107,7 @@ def open_tree(tx: Tx, uri: str, owner: str) -> None:
     elsewhere, or nowhere. Raises Conflict if another owner's tree has this root.
     """
     segments = _own_segments(uri)
-    if segments and segments[-1] == _ROOT_NAME and not _is_registered(tx, segments):
+    if segments and segments[-1] == _ROOT_NAME and not _is_registered(segments):
         _insert_tree(tx, "/".join(segments), owner, None)
 
 
@@ -128,7 +129,7 @@ def freeze(tx: Tx, segments: Sequence[str]) -> Manifest | None:
     A single file is frozen under its own name. None if nothing is stored there. Whoever keeps the manifest publishes it
     in the same transaction: until then its bytes are not kept. Raises NotFound for a version that was reclaimed.
     """
-    tree = store.tree_at(tx, _roots(tx, segments))
+    tree = store.tree_at(tx, _roots(segments)) if tx.caller.finds_source else None
     if tree is None:
         return None
     _refuse_released(tree, segments)
@@ -152,7 +153,7 @@ class FilesAt(NamedTuple):
 
 def owner_of(tx: Tx, segments: Sequence[str]) -> str | None:
     """Whose files a path is about: `run/<id>`, `logged-model/<id>`, `version/<model id>/<number>` or `push/<id>`."""
-    tree = store.tree_at(tx, _roots(tx, segments))
+    tree = store.tree_at(tx, _roots(segments))
     return None if tree is None else str(tree.owner)
 
 
@@ -161,7 +162,7 @@ def files_at(tx: Tx, segments: Sequence[str]) -> FilesAt:
 
     Raises NotFound for a version that was reclaimed.
     """
-    tree = store.tree_at(tx, _roots(tx, segments))
+    tree = store.tree_at(tx, _roots(segments))
     if tree is None:
         return FilesAt("/".join(segments), [])
     _refuse_released(tree, segments)
@@ -179,7 +180,7 @@ def manifest_files(tx: Tx, digest: str) -> list[ManifestFile]:
 def find_file(tx: Tx, segments: Sequence[str]) -> StoredFile:
     """The file at a path. Raises NotFound, also for folders, and Damaged where the bytes are known to be."""
     path = "/".join(segments)
-    row = store.file_at(tx, _roots(tx, segments), path)
+    row = store.file_at(tx, _roots(segments), path)
     if row is not None:
         _refuse_released(row, segments)
     if row is None or row.sha256 is None:
@@ -204,7 +205,7 @@ def keep_chunks(tx: Tx, content: Content) -> None:
 
 def list_folder(tx: Tx, segments: Sequence[str]) -> list[Entry]:
     """What a folder holds, by name; nothing for a file, or where no tree is."""
-    tree = store.tree_at(tx, _roots(tx, segments))
+    tree = store.tree_at(tx, _roots(segments))
     if tree is None:
         return []
     _refuse_released(tree, segments)
@@ -222,7 +223,7 @@ def check_writable(tx: Tx, segments: Sequence[str]) -> int | None:
 
     Gives the workspace's quota in bytes, if it has one (`within_quota` holds an upload to it).
     """
-    tree = _checked_tree(tx, segments, store.tree_and_quota_at(tx, _roots(tx, segments)))
+    tree = _checked_tree(segments, store.tree_and_quota_at(tx, _roots(segments)))
     return None if tree.quota is None else int(tree.quota)
 
 
@@ -239,7 +240,7 @@ def put_file(tx: Tx, segments: Sequence[str], content: Content, epoch: int, *, h
     during this very call, which is noticed only once the blob has its row. Raises NotFound where no tree is, and
     Conflict in a registered version, or where a file would be a folder too.
     """
-    tree = _checked_tree(tx, segments, store.tree_to_change(tx, _roots(tx, segments)))
+    tree = _checked_tree(segments, store.tree_to_change(tx, _roots(segments)))
     inside = _inside(tree, segments)
     names = inside.split("/")
     other = store.clash(tx, tree.id, inside, ["/".join(names[:depth]) for depth in range(1, len(names))])
@@ -273,8 +274,8 @@ def delete_files(tx: Tx, segments: Sequence[str]) -> int:
 
     Bytes that a registered version froze stay. Raises Conflict for a path of a registered version.
     """
-    _refuse_registered(tx, segments)
-    tree = store.tree_to_change(tx, _roots(tx, segments))
+    _refuse_registered(segments)
+    tree = store.tree_to_change(tx, _roots(segments))
     if tree is None or tree.digest is not None:
         return 0
     inside = _inside(tree, segments)
@@ -285,7 +286,7 @@ def delete_files(tx: Tx, segments: Sequence[str]) -> int:
 
 
 def _home(tx: Tx) -> tuple[str, ...]:
-    return () if tx.workspace == DEFAULT_WORKSPACE else ("workspaces", tx.workspace)
+    return () if tx.workspace == DEFAULT_WORKSPACE else (_WORKSPACES, tx.workspace)
 
 
 def _own_segments(uri: str) -> tuple[str, ...]:
@@ -296,13 +297,18 @@ def _own_segments(uri: str) -> tuple[str, ...]:
     return source.segments if isinstance(source, Stored) else ()
 
 
-def _is_registered(tx: Tx, segments: Sequence[str]) -> bool:
-    home = _home(tx)
-    return tuple(segments[: len(home) + 1]) == (*home, _REGISTERED)
+def _is_registered(segments: Sequence[str]) -> bool:
+    """Whether this is in the part of registered versions, of whichever workspace."""
+    at = len(_home_in(segments))
+    return len(segments) > at and segments[at] == _REGISTERED
 
 
-def _refuse_registered(tx: Tx, segments: Sequence[str]) -> None:
-    if _is_registered(tx, segments):
+def _home_in(segments: Sequence[str]) -> Sequence[str]:
+    return segments[:2] if segments and segments[0] == _WORKSPACES else ()
+
+
+def _refuse_registered(segments: Sequence[str]) -> None:
+    if _is_registered(segments):
         raise Conflict("Files of registered versions cannot be changed or removed: versions are immutable.", "path")
 
 
@@ -314,10 +320,10 @@ def _refuse_released(tree: Any, segments: Sequence[str]) -> None:
         )
 
 
-def _roots(tx: Tx, segments: Sequence[str]) -> list[str]:
+def _roots(segments: Sequence[str]) -> list[str]:
     """The beginnings of a path that could be the root of a tree."""
-    if _is_registered(tx, segments):
-        return ["/".join(segments[: len(_home(tx)) + 3])]
+    if _is_registered(segments):
+        return ["/".join(segments[: len(_home_in(segments)) + 3])]
     return ["/".join(segments[: at + 1]) for at, name in enumerate(segments) if name == _ROOT_NAME]
 
 
@@ -330,8 +336,8 @@ def _insert_tree(tx: Tx, root: str, owner: str, digest: str | None) -> None:
         raise Conflict(f"Artifacts of another owner are kept at '{shown(root)}' already.")
 
 
-def _checked_tree(tx: Tx, segments: Sequence[str], tree: Any | None) -> Any:
-    _refuse_registered(tx, segments)
+def _checked_tree(segments: Sequence[str], tree: Any | None) -> Any:
+    _refuse_registered(segments)
     if tree is None or tree.digest is not None:
         raise NotFound(
             f"'{shown('/'.join(segments))}' is in no folder that can be written to. Those are the artifact roots "

@@ -131,7 +131,8 @@ upload_parts = Table(
     sqlite_with_rowid=False,
 )
 
-# Places that take the files of a folder until they are registered; the tree's owner is `push/<id>`.
+# Places that take the files of a folder until they are registered; the tree's owner is `push/<id>`. `created_by_id` is
+# the lasting id of whose it is, empty where nobody had to sign in.
 pushes = Table(
     "pushes",
     metadata,
@@ -139,6 +140,7 @@ pushes = Table(
     text_column("id", primary_key=True),
     text_column("created_by"),
     int_column("created_at"),
+    text_column("created_by_id", server_default=""),
     Index("pushes_created", "created_at"),
     sqlite_with_rowid=False,
 )

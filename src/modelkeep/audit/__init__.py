@@ -3,20 +3,23 @@
 from modelkeep.audit.as_of import Fact, Past, as_of
 from modelkeep.audit.copies import Copies, CopyFailed, FileOutside, ObjectOutside, Outside
 from modelkeep.audit.downloads import audits_downloads, note_download, set_audits_downloads
+from modelkeep.audit.hidden import Hidden, HiddenRefusals, Suspect
 from modelkeep.audit.keys import Keys, load_keys, load_or_make_keys, replaced, write_new, write_over
 from modelkeep.audit.proofs import (
     Kept,
     Proven,
     State,
+    check_stretch,
     consistency,
     entry_bundle,
     log_state,
     newest_checkpoint,
     proven_entry,
     signed_checkpoints,
+    stretch,
     tile_hashes,
 )
-from modelkeep.audit.refusals import UnknownCallers, note_refusal
+from modelkeep.audit.refusals import UnknownCallers, note_refusal, resource_of
 from modelkeep.audit.search import Batch, batch_after, last_entry, search
 from modelkeep.audit.selection import Selection, resources_of
 from modelkeep.audit.sequence import Sequencer, tell_unknown_key
@@ -33,6 +36,8 @@ __all__ = [
     "CopyFailed",
     "Fact",
     "FileOutside",
+    "Hidden",
+    "HiddenRefusals",
     "Kept",
     "Keys",
     "ObjectOutside",
@@ -43,11 +48,13 @@ __all__ = [
     "Sequencer",
     "Sink",
     "State",
+    "Suspect",
     "UnknownCallers",
     "Webhook",
     "as_of",
     "audits_downloads",
     "batch_after",
+    "check_stretch",
     "consistency",
     "entries",
     "entry_bundle",
@@ -63,11 +70,13 @@ __all__ = [
     "proven_entry",
     "record",
     "replaced",
+    "resource_of",
     "resources_of",
     "rfc_3339",
     "search",
     "set_audits_downloads",
     "signed_checkpoints",
+    "stretch",
     "tell_unknown_key",
     "tile_hashes",
     "write_new",

@@ -14,6 +14,7 @@ def audits_downloads(tx: Tx, workspace: str) -> bool:
 
 def set_audits_downloads(tx: Tx, workspace: str, *, audited: bool) -> None:
     """Say whether downloads in this workspace are entries. Raises NotFound."""
+    access.lock_workspace(tx, workspace)
     if audits_downloads(tx, workspace) != audited:
         access.set_audit_downloads(tx, workspace, audited=audited)
         tx.emit(DownloadsAudited(workspace, audited))

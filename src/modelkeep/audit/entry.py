@@ -29,6 +29,7 @@ COLUMNS = (
     "workspace",
 )
 FORM = 1
+_WORKSPACE = len(COLUMNS) - 1
 _WHOLE = 32 * 1024
 _LONGEST = 0xFFFF
 _LIMITS = (1024, 64)
@@ -68,7 +69,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def entry_text(row: Sequence[Any]) -> bytes:
-    """The entry of a row, which has the values of COLUMNS."""
+    """The entry of a row, which begins with the values of COLUMNS."""
     text = _text(row)
     if len(text) <= _WHOLE:
         return text
@@ -85,7 +86,7 @@ def bundle(entries: Iterable[bytes]) -> bytes:
 
 
 def _text(row: Sequence[Any]) -> bytes:
-    values = [*row[:-1], FORM, row[-1]]
+    values = [*row[:_WORKSPACE], FORM, row[_WORKSPACE]]
     return _encode(Entry(*values))
 
 

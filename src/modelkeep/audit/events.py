@@ -24,6 +24,11 @@ class AccessRefused(Event):
         """What they tried it on."""
         return self.about
 
+    @property
+    def place(self) -> str:
+        """The workspace at hand, which is that of what they tried it on, if there is one."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class SignInsRefused(Event):

@@ -81,6 +81,28 @@ def entry_bundle(tx: Tx, number: int, width: int) -> bytes:
     return bundle(_entries(tx, number * log.WIDTH, number * log.WIDTH + width))
 
 
+def check_stretch(tx: Tx, start: int, end: int) -> None:
+    """Whether the log has these entries. Raises InvalidInput where they begin within a tile, or NotFound."""
+    if start % log.WIDTH:
+        raise InvalidInput(f"A stretch begins with a tile, at a multiple of {log.WIDTH}; {start} is none.", "start")
+    size = tree_store.log_size(tx)
+    if not start < end <= size:
+        raise NotFound(f"There are no entries from {start} up to {end}; the audit log has {size}.")
+
+
+def stretch(tx: Tx, start: int, end: int) -> list[tuple[bytes, bytes]]:
+    """Each bundle from one place up to another, and the hashes of its tile: none where some of them are lost."""
+    entries = _entries(tx, start, end)
+    first = start // log.WIDTH
+    tiles = tree_store.tiles_of_level(tx, 0, first, -(-end // log.WIDTH))
+    found = []
+    for number, at in enumerate(range(0, end - start, log.WIDTH), first):
+        own = entries[at : at + log.WIDTH]
+        hashes = tiles.get(number, b"")[: len(own) * log.HASH]
+        found.append((bundle(own), hashes if len(hashes) == len(own) * log.HASH else b""))
+    return found
+
+
 def proven_entry(tx: Tx, seq: int) -> Proven:
     """An entry with its proof for the newest checkpoint. Raises NotFound, or Conflict while none covers it."""
     if not 0 <= seq < tree_store.log_size(tx):
@@ -108,8 +130,11 @@ def consistency(tx: Tx, old: int, new: int | None) -> tuple[int, list[bytes]]:
 
 
 def _entries(tx: Tx, start: int, end: int) -> Sequence[bytes]:
-    rows: dict[Any, tuple[Any, ...]] = {row[0]: row for row in tree_store.placed_rows(tx, start, end)}
-    return [entry_text(rows[seq][1:]) if seq in rows else MISSING for seq in range(start, end)]
+    found = tree_store.placed_rows(tx, start, end)
+    if len(found) == end - start:
+        return [entry_text(row) for row in found]
+    rows: dict[Any, tuple[Any, ...]] = {row[-1]: row for row in found}
+    return [entry_text(rows[seq]) if seq in rows else MISSING for seq in range(start, end)]
 
 
 def _check_width(there: int, width: int) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from modelkeep.access import Kind, Target, site_of
+from modelkeep.access import Kind, Target, site_of, workspace_exists
 from modelkeep.audit.events import AccessRefused, SignInsRefused
 from modelkeep.core.types import SYSTEM
 from modelkeep.db import Database, Tx
@@ -15,12 +15,18 @@ _MOST_SITES = 10_000
 _LONGEST_MESSAGE = 1000
 
 
-def note_refusal(tx: Tx, operation: str, verb: str, target: Target, message: str, *, hidden: bool) -> None:
-    """Write down that somebody may not do that to this."""
-    tx.emit(AccessRefused(name_of(target), operation, verb, hidden, message[:_LONGEST_MESSAGE]))
+def note_refusal(
+    tx: Tx, operation: str, verb: str, resource: str, message: str, *, hidden: bool, place: str = ""
+) -> None:
+    """Write down that somebody may not do that to this, which is called as `resource_of` calls it: in the log of its
+    workspace, if `place` is one. In that of the caller, those who read it would learn what is elsewhere.
+    """
+    if place not in ("", tx.workspace) and workspace_exists(tx, place):
+        tx.caller = replace(tx.caller, workspace=place)
+    tx.emit(AccessRefused(resource, operation, verb, hidden, message[:_LONGEST_MESSAGE]))
 
 
-def name_of(target: Target) -> str:
+def resource_of(target: Target) -> str:
     """What the journal calls it; by its name what is yet to be made."""
     if target.kind is Kind.SERVER:
         return "server"

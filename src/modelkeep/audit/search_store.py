@@ -66,7 +66,7 @@ def _statement(used: frozenset[str], resources: int, *, newest_first: bool) -> P
 
 def _plain(used: frozenset[str]) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [journal.c[name] == bindparam(name) for name in _EQUAL if name in used]
-    if "actor" in used:
+    if used & {"actor", "kind"}:
         conditions.append(_where(used))
     elif "everywhere" not in used:
         # Not for an index: all entries of a workspace would be sorted, where the newest are read from the end.

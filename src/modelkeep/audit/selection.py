@@ -7,6 +7,8 @@ from modelkeep.core.errors import DomainError, InvalidInput
 from modelkeep.db import Tx
 
 _OUTCOMES = ("", "done", "refused")
+# What the journal calls by one word; everything else is KIND/NAME.
+_ONE_OF_ITS_KIND = frozenset({"server", "tokens", "artifact-store"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,18 @@ def resources_of(tx: Tx, text: str) -> tuple[str, ...] | None:
 
     `model/NAME` is every model that has or had the name, with its versions; `model/NAME/version/N`, `experiment/NAME`,
     `user/NAME` and `group/NAME` are those; anything else is taken as the journal's own name, such as `run/ID`.
+    Raises InvalidInput for a name without its kind, which would fit nothing.
     """
     if not text:
         return None
     check_text(text, "resource")
-    kind, _, name = text.partition("/")
+    kind, slash, name = text.partition("/")
+    if not slash and text not in _ONE_OF_ITS_KIND:
+        raise InvalidInput(
+            f"'{text[:80]}' lacks its kind: write model/NAME, model/NAME/version/N, experiment/NAME, user/NAME, "
+            "group/NAME, workspace/NAME, run/ID, or server.",
+            "resource",
+        )
     if kind == "model":
         return _of_model(tx, name)
     try:

@@ -1,11 +1,15 @@
 """Gives the journal's rows their places in the tree, in the background, and signs checkpoints of it.
 
 Hashing is done between two transactions; the second does nothing if the log has grown meanwhile, by another process.
+Rows are taken a slice at a time with pauses between, for each slice holds up writers: the interpreter while it is
+hashed, the database while it is written. Where slices do not keep up with the writers they grow.
 """
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from prometheus_client import Gauge
@@ -20,7 +24,10 @@ from modelkeep.db import Database, Tx
 
 SIGN_EACH_MS = 60_000
 SIGN_EACH_ENTRIES = 1000
-_AT_ONCE = 512
+# How many rows the first slices take, with a pause after each, and how many all that follow, without pauses.
+_SLICES = (*[128] * 8, *[256] * 8)
+_LARGEST_SLICE = 512
+_PAUSE_S = 0.02
 _ID = COLUMNS.index("id")
 
 _log = logging.getLogger("modelkeep.audit")
@@ -62,13 +69,20 @@ class Sequencer:
         """Place all rows that wait, and sign if it is time, or `at_once`. What is wrong is logged, once."""
         with self._lock:
             try:
-                while going() and place_batch(database) == _AT_ONCE:
-                    self._sign(database, at_once=False)
+                self._place_all(database, going, at_once=at_once)
                 self._sign(database, at_once=at_once)
             except Contradiction as error:
                 self._tell(str(error))
             else:
                 self._tell("")
+
+    def _place_all(self, database: Database, going: Going, *, at_once: bool) -> None:
+        for most in chain(() if at_once else _SLICES, repeat(_LARGEST_SLICE)):
+            if not going() or place_batch(database, most) < most:
+                return
+            self._sign(database, at_once=False)
+            if most < _LARGEST_SLICE:
+                time.sleep(_PAUSE_S)
 
     def _sign(self, database: Database, *, at_once: bool) -> None:
         head = database.read_now(SYSTEM, lambda tx: self._unsigned(tx, at_once=at_once))
@@ -90,9 +104,10 @@ class Sequencer:
             is_time = at_once or size - last.size >= SIGN_EACH_ENTRIES or not 0 <= tx.now - last.at < SIGN_EACH_MS
             if not is_time:
                 return None
-            self._check(tx, _read_head(last.size, last.note))
-        if self._newest is not None:
-            self._check(tx, self._newest)
+        known = [_read_head(last.size, last.note)] if last is not None else []
+        known += [self._newest] if self._newest is not None else []
+        for head in dict.fromkeys(known):
+            self._check(tx, head)
         return Head(size, self._root(tx, size))
 
     def _check(self, tx: Tx, signed: Head) -> None:
@@ -138,15 +153,15 @@ def tell_unknown_key(database: Database, keys: Keys) -> None:
         )
 
 
-def place_batch(database: Database) -> int:
-    """Give some rows that wait their places; how many, 0 also where another process was faster."""
-    return place_rows(database, database.read_now(SYSTEM, read_batch))
+def place_batch(database: Database, most: int) -> int:
+    """Give up to so many rows that wait their places; how many, 0 also where another process was faster."""
+    return place_rows(database, database.read_now(SYSTEM, lambda tx: read_batch(tx, most)))
 
 
-def read_batch(tx: Tx) -> Batch:
+def read_batch(tx: Tx, most: int) -> Batch:
     """The rows that are to get the next places."""
     size = tree_store.log_size(tx)
-    rows = tree_store.waiting_rows(tx, _AT_ONCE)
+    rows = tree_store.waiting_rows(tx, most)
     begun = {where: tree_store.tile(tx, *where) for where in log.edge(size)} if rows else {}
     return Batch(size, rows, begun)
 

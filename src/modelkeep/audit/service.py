@@ -17,7 +17,7 @@ def record(tx: Tx, event: Event) -> None:
     store.append(
         tx,
         tx.now,
-        caller.workspace,
+        event.place or caller.workspace,
         caller.actor.name,
         caller.actor.method,
         caller.actor.token_id,

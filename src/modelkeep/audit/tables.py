@@ -31,6 +31,8 @@ journal = Table(
     Index("journal_seq", "seq", unique=True),
     Index("journal_resource", "workspace", "resource", "id"),
     Index("journal_actor", "workspace", "actor", "id"),
+    Index("journal_kind", "workspace", "kind", "id"),
+    Index("journal_at", "at"),
     # Few of all entries say who got which role: what somebody might do at a moment is read from these.
     Index("journal_roles", "id", sqlite_where=text(OF_ROLES), postgresql_where=text(OF_ROLES)),
 )

@@ -33,7 +33,7 @@ _PLACE = Prepared(
     .values(seq=journal.c.id + bindparam("shift"))
 )
 _PLACED = Prepared(
-    select(journal.c.seq, *_CONTENT)
+    select(*_CONTENT, journal.c.seq)
     .where(journal.c.seq >= bindparam("start"), journal.c.seq < bindparam("end"))
     .order_by(journal.c.seq)
 )
@@ -103,7 +103,7 @@ def place(tx: Tx, first: int, last: int, seq: int) -> int:
 
 
 def placed_rows(tx: Tx, start: int, end: int) -> list[tuple[Any, ...]]:
-    """The place and the values of COLUMNS of each row from one place up to another."""
+    """The values of COLUMNS and then the place of each row from one place up to another."""
     return tx.tuples(_PLACED, start=start, end=end)
 
 

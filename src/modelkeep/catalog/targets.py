@@ -4,18 +4,20 @@ Each function looks up what stands behind one of them and answers with what is a
 nothing where nothing is there, which is the use case's to say.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 from modelkeep import artifacts, models, runs
 from modelkeep.access import SERVER, Asked, Kind, Target, Verb, workspace_exists, workspace_target
 from modelkeep.artifacts import LoggedModel as LoggedModelSource
 from modelkeep.artifacts import Run as RunSource
 from modelkeep.artifacts import Stored, Version, parse_source
-from modelkeep.core.errors import DomainError, InvalidInput, NotFound
+from modelkeep.core.errors import DomainError, InvalidInput
 from modelkeep.core.types import NOWHERE
 from modelkeep.db import Tx
+
+T = TypeVar("T")
 
 _DEFAULT_EXPERIMENT = "0"
 
@@ -29,9 +31,15 @@ def model(tx: Tx, name: str, *, verb: Verb | None = None, alias: str = "") -> li
     return [Asked(Target(Kind.MODEL, row.id, row.name, tx.workspace, alias), verb)]
 
 
-def with_others(found: list[Asked], others: Callable[[], list[Asked]]) -> list[Asked]:
-    """A request's subject and what else it asks of other things, which are only looked for where the subject is."""
-    return [*found, *others()] if found else [Asked(workspace_target(NOWHERE), absent=True)]
+def with_others(found: list[Asked], others: Callable[[], Iterable[Asked]]) -> Iterator[Asked]:
+    """A request's subject and what else it asks of other things, which are only looked for where the subject is and
+    the decision about it has let the request through.
+    """
+    if not found:
+        yield Asked(workspace_target(NOWHERE), absent=True)
+        return
+    yield from found
+    yield from others()
 
 
 def retired_model(tx: Tx, reference: str) -> list[Asked]:
@@ -58,39 +66,29 @@ def new_experiment(tx: Tx, name: str) -> list[Asked]:
 
 def experiment(tx: Tx, experiment_id: str | None, *, verb: Verb | None = None) -> list[Asked]:
     """The experiment with this id."""
-    try:
-        view = runs.get_experiment(tx, experiment_id or _DEFAULT_EXPERIMENT)
-    except DomainError:
-        return []
-    return [_experiment(tx, view.id, view.name, verb)]
+    return _on_experiment(tx, _experiment(tx, experiment_id or _DEFAULT_EXPERIMENT), verb)
 
 
 def experiment_named(tx: Tx, name: str) -> list[Asked]:
     """The experiment with this name."""
-    try:
-        view = runs.get_experiment_by_name(tx, name)
-    except DomainError:
-        return []
-    return [_experiment(tx, view.id, view.name, None)]
+    return _on_experiment(tx, _experiment_named(tx, name))
 
 
 def run(tx: Tx, run_id: str, *, verb: Verb | None = None) -> list[Asked]:
     """The experiment of a run."""
-    head = runs.run_head(tx, run_id)
-    return experiment(tx, str(head.experiment_id), verb=verb) if head is not None else []
+    return _on_experiment(tx, runs.experiment_of_run(tx, run_id), verb)
 
 
 def logged_model(tx: Tx, model_id: str, *, verb: Verb | None = None) -> list[Asked]:
     """The experiment of a logged model."""
-    head = runs.logged_model_head(tx, model_id)
-    return experiment(tx, str(head.experiment_id), verb=verb) if head is not None else []
+    return _on_experiment(tx, runs.experiment_of_logged_model(tx, model_id), verb)
 
 
 def path(tx: Tx, segments: tuple[str, ...], *, verb: Verb | None = None) -> list[Asked]:
     """What a path in the artifact namespace belongs to."""
     owner = artifacts.owner_of(tx, segments)
     if owner is None:
-        return []
+        return run(tx, "")  # nothing; but looked for, as it is where somebody's files are
     kind, _, rest = owner.partition("/")
     if kind == "run":
         return run(tx, rest, verb=verb)
@@ -104,10 +102,10 @@ def path(tx: Tx, segments: tuple[str, ...], *, verb: Verb | None = None) -> list
 
 
 def push(tx: Tx, push_id: str) -> list[Asked]:
-    """A push, which is its maker's alone. Raises NotFound for that of somebody else, as for none."""
-    if artifacts.push_maker(tx, push_id) not in (None, tx.actor.name):
-        raise artifacts.no_push(push_id)
-    return []
+    """A push, which is its maker's alone: that of somebody else is not there."""
+    if artifacts.push_maker(tx, push_id) in (None, tx.actor.id):
+        return []
+    return [Asked(workspace_target(NOWHERE), absent=True, hides=f"push/{push_id}")]
 
 
 def upload(tx: Tx, upload_id: str) -> list[Asked]:
@@ -155,31 +153,29 @@ def thing(tx: Tx, kind: str, name: str) -> Target:
     if kind == Kind.MODEL:
         row = models.get_model(tx, name)
         return Target(Kind.MODEL, row.id, row.name, tx.workspace)
-    view = _experiment_view(tx, name)
-    return Target(Kind.EXPERIMENT, str(view.id), view.name, tx.workspace)
+    is_number = name.isascii() and name.isdigit()
+    found = (_experiment(tx, name) if is_number else None) or runs.get_experiment_by_name(tx, name)
+    return Target(Kind.EXPERIMENT, str(found.id), found.name, tx.workspace)
 
 
 def with_name(tx: Tx, target: Target) -> Target:
     """A model or experiment of which only the id is known, with its name; as it is where that is not to be found."""
     if target.kind is Kind.MODEL:
         return replace(target, name=models.model_names(tx, [target.id]).get(target.id, ""))
-    if target.kind is Kind.EXPERIMENT and target.workspace == tx.workspace:
-        return next((one.target for one in experiment(tx, target.id)), target)
+    if target.kind is Kind.EXPERIMENT:
+        found = _at(tx, target.workspace, lambda: experiment(tx, target.id))
+        return next((one.target for one in found), target)
     return target
 
 
-def _experiment_view(tx: Tx, text: str) -> Any:
-    if text.isascii() and text.isdigit():
-        try:
-            return runs.get_experiment(tx, text)
-        except DomainError:  # then it may be the name of one
-            return runs.get_experiment_by_name(tx, text)
-    return runs.get_experiment_by_name(tx, text)
-
-
 def referred(tx: Tx, asked: list[Asked], look: Callable[[], object]) -> list[Asked]:
-    """What a request refers to beside its subject; `look` raises what such a reference to nothing is refused with."""
-    return [replace(one, missing=_absence(tx, look)) for one in asked]
+    """What a request refers to beside its subject; `look` raises what such a reference to nothing is refused with, if
+    it is.
+    """
+    if not asked:
+        return []
+    missing = _absence(tx, look)
+    return [replace(one, missing=missing, optional=missing is None) for one in asked]
 
 
 def _of_source(tx: Tx, parsed: object) -> list[Asked]:
@@ -195,18 +191,40 @@ def _of_source(tx: Tx, parsed: object) -> list[Asked]:
     return []
 
 
-def _experiment(tx: Tx, experiment_id: int, name: str, verb: Verb | None) -> Asked:
-    return Asked(Target(Kind.EXPERIMENT, str(experiment_id), name, tx.workspace), verb)
-
-
-def _absence(tx: Tx, look: Callable[[], object]) -> DomainError:
-    """What a look at something raises where it is not there."""
-    caller = tx.caller
-    tx.caller = replace(caller, workspace=NOWHERE)
+def _experiment(tx: Tx, experiment_id: str) -> runs.ExperimentHead | None:
     try:
-        look()
+        return runs.find_experiment(tx, experiment_id)
+    except DomainError:
+        return None
+
+
+def _experiment_named(tx: Tx, name: str) -> runs.ExperimentHead | None:
+    try:
+        return runs.find_experiment_named(tx, name)
+    except DomainError:
+        return None
+
+
+def _on_experiment(tx: Tx, found: runs.ExperimentHead | None, verb: Verb | None = None) -> list[Asked]:
+    if found is None:
+        return []
+    return [Asked(Target(Kind.EXPERIMENT, str(found.id), found.name, tx.workspace), verb)]
+
+
+def _absence(tx: Tx, look: Callable[[], object]) -> DomainError | None:
+    """What a look at something raises where it is not there; None where that is as good."""
+    try:
+        _at(tx, NOWHERE, look)
     except DomainError as error:
         return error
+    return None
+
+
+def _at(tx: Tx, workspace: str, look: Callable[[], T]) -> T:
+    """What a look finds in a workspace that is not at hand."""
+    caller = tx.caller
+    tx.caller = replace(caller, workspace=workspace)
+    try:
+        return look()
     finally:
         tx.caller = caller
-    return NotFound("What this refers to is not there.")

@@ -37,6 +37,9 @@ def explain(
         typer.echo(f"  by assignment {grant['assignment_id']}, on {_on(grant)}")
     if not answer["allowed"]:
         typer.echo(f"  can grant it: {', '.join(answer['who_can_grant']) or 'an administrator'}")
+    if not answer["exists"]:
+        kind, _, name = resource.partition("/")
+        typer.echo(f"  No {kind} '{name}' is there, as far as you may know: so it would be with one of that name.")
     if not answer["can_sign_in"]:
         typer.echo(f"  {user} cannot sign in at present.")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from modelkeep.cli import admin_groups, admin_issuers, admin_people, admin_roles, admin_tokens
+from modelkeep.cli import admin_groups, admin_issuers, admin_people, admin_roles, admin_tokens, admin_workspaces
 from modelkeep.cli.client import JSON
 
 app = typer.Typer(help="Who may sign in to a registry.", no_args_is_help=True)
@@ -14,6 +14,7 @@ app.add_typer(admin_people.services, name="service")
 app.add_typer(admin_groups.app, name="group")
 app.add_typer(admin_tokens.app, name="token")
 app.add_typer(admin_roles.app, name="role")
+app.add_typer(admin_workspaces.app, name="workspace")
 app.add_typer(admin_issuers.app, name="issuer")
 app.command("whoami")(admin_people.who_am_i)
 app.command("password")(admin_people.change_own_password)

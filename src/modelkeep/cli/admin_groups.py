@@ -47,6 +47,16 @@ def describe(name: str, description: str, server: str = SERVER, token: str = TOK
 
 
 @app.command()
+def rename(name: str, new_name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
+    """Give a group another name. Who is in it and what it may do stays.
+
+    An identity provider finds groups by name: change it there too, or in MODELKEEP_OIDC_GROUPS.
+    """
+    answer = Client(server, token, "").call("POST", "groups", name, "rename", body={"new_name": new_name})
+    typer.echo(json.dumps(answer) if as_json else f"{name} is {new_name} now.")
+
+
+@app.command()
 def delete(name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
     """Delete a group, and with it what it may do; a later one of the same name is another."""
     answer = Client(server, token, "").call("DELETE", "groups", name)

@@ -73,6 +73,12 @@ def set_password(
     _say(answer, f"{name} has another password.", as_json)
 
 
+@users.command("rename")
+def rename_user(name: str, new_name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
+    """Give a person another name. Groups, roles, tokens and the password stay theirs; old entries keep the old name."""
+    _rename("users", name, new_name, Client(server, token, ""), as_json)
+
+
 @users.command("disable")
 def disable_user(name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
     """Let a person, and the services that they answer for, not sign in any more."""
@@ -136,6 +142,12 @@ def hand_over(name: str, owner: str, server: str = SERVER, token: str = TOKEN, a
     """Have another person answer for a service."""
     answer = Client(server, token, "").call("PATCH", "services", name, body={"owner": owner})
     _say(answer, f"{owner} answers for {name}.", as_json)
+
+
+@services.command("rename")
+def rename_service(name: str, new_name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
+    """Give a service another name. Groups, roles and tokens stay its own; old entries keep the old name."""
+    _rename("services", name, new_name, Client(server, token, ""), as_json)
 
 
 @services.command("disable")
@@ -208,6 +220,11 @@ def _show(answer: dict[str, Any], as_json: bool) -> None:
     for label, text in lines.items():
         if text:
             typer.echo(f"  {label}: {text}")
+
+
+def _rename(collection: str, name: str, new_name: str, client: Client, as_json: bool) -> None:
+    answer = client.call("POST", collection, name, "rename", body={"new_name": new_name})
+    _say(answer, f"{name} is {new_name} now.", as_json)
 
 
 def _say(answer: Any, text: str, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """`modelkeep admin role`: what roles there are, and who holds them."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -16,7 +17,7 @@ _KIND = typer.Option("*", help="What it is about: model, experiment, workspace, 
 _PATTERN = typer.Option("*", help="Which of them: *, the beginning of names and *, or id: and a lasting id.")
 _MODEL = typer.Option("", help="One model, whatever it is called later.")
 _EXPERIMENT = typer.Option("", help="One experiment, by id or name.")
-_PRINCIPAL = typer.Argument(help="user/NAME or group/NAME.")
+_PRINCIPAL = typer.Argument(help="user/NAME, of a person or a service, or group/NAME.")
 _UNTIL = typer.Option("", help="The day (YYYY-MM-DD) or the moment (ISO 8601) when it ends; UTC unless it says.")
 
 
@@ -65,42 +66,32 @@ def show(name: str, server: str = SERVER, token: str = TOKEN, workspace: str = W
         print_assignments(holders)
 
 
-@app.command()
-def allow(
-    role: str,
-    verbs: list[str],
-    kind: str = _KIND,
-    pattern: str = _PATTERN,
-    model: str = _MODEL,
-    experiment: str = _EXPERIMENT,
-    aliases: str = typer.Option("*", help="The aliases that the verb alias is for: *, a beginning and *, or one."),
-    server: str = SERVER,
-    token: str = TOKEN,
-    workspace: str = WORKSPACE,
-    as_json: bool = JSON,
-) -> None:
-    """Let a role allow verbs (such as read, edit, alias) on things."""
-    what = {"kind": kind, "pattern": pattern, "model": model, "experiment": experiment, "aliases": aliases}
-    _add(Client(server, token, workspace), role, what | {"verbs": verbs, "effect": "allow"}, as_json)
+def _saying(effect: str) -> Callable[..., None]:
+    """The command by which a role allows verbs, or denies them."""
+
+    def say(
+        role: str,
+        verbs: list[str],
+        kind: str = _KIND,
+        pattern: str = _PATTERN,
+        model: str = _MODEL,
+        experiment: str = _EXPERIMENT,
+        aliases: str = typer.Option("*", help="The aliases that the verb alias is for: *, a beginning and *, or one."),
+        server: str = SERVER,
+        token: str = TOKEN,
+        workspace: str = WORKSPACE,
+        as_json: bool = JSON,
+    ) -> None:
+        what = {"kind": kind, "pattern": pattern, "model": model, "experiment": experiment, "aliases": aliases}
+        _add(Client(server, token, workspace), role, what | {"verbs": verbs, "effect": effect}, as_json)
+
+    return say
 
 
-@app.command()
-def deny(
-    role: str,
-    verbs: list[str],
-    kind: str = _KIND,
-    pattern: str = _PATTERN,
-    model: str = _MODEL,
-    experiment: str = _EXPERIMENT,
-    aliases: str = typer.Option("*", help="The aliases that the verb alias is for: *, a beginning and *, or one."),
-    server: str = SERVER,
-    token: str = TOKEN,
-    workspace: str = WORKSPACE,
-    as_json: bool = JSON,
-) -> None:
-    """Let a role deny verbs on things. Whatever else allows them, what is denied stays denied."""
-    what = {"kind": kind, "pattern": pattern, "model": model, "experiment": experiment, "aliases": aliases}
-    _add(Client(server, token, workspace), role, what | {"verbs": verbs, "effect": "deny"}, as_json)
+app.command("allow", help="Let a role allow verbs (such as read, edit, alias) on things.")(_saying("allow"))
+app.command("deny", help="Let a role deny verbs on things. Whatever else allows them, what is denied stays denied.")(
+    _saying("deny")
+)
 
 
 @app.command()
@@ -206,7 +197,7 @@ def _role(client: Client, name: str) -> dict[str, Any]:
     """The role of this name: the workspace's own before one known everywhere."""
     found = [row for row in client.call("GET", "roles")["items"] if row["name"] == name]
     if not found:
-        raise Refused(f"No role has the name '{name}' here.")
+        raise Refused(f"No role has the name '{name}' here; `modelkeep admin role list` shows those that there are.")
     return min(found, key=lambda row: row["workspace"] == "*")
 
 

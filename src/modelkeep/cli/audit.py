@@ -35,7 +35,7 @@ def verify(
     """Compute the log anew from the journal's rows and compare it with what was signed; exit code 1 if it differs."""
     log = OnlineLog(Client(server, token, workspace))
     try:
-        with log.reading_ahead():
+        with log.reading_straight():
             report = verify_live(log, key or log.keys, [(str(path), path.read_text()) for path in checkpoint])
     except ValueError as error:
         raise Refused(f"A key or file of checkpoints is none: {error}.") from error

@@ -18,8 +18,8 @@ _ACTOR = typer.Option("", help="Who: the name of a person or service.")
 _RESOURCE = typer.Option("", help="What: model/NAME, model/NAME/version/N, experiment/NAME, user/NAME, run/ID...")
 _KIND = typer.Option("", help="How the kind of entry begins, such as model_version or access.refused.")
 _OUTCOME = typer.Option("", help="done or refused.")
-_SINCE = typer.Option("", help="From this moment on: 2026-01-31T12:00:00Z, or ms.")
-_UNTIL = typer.Option("", help="Before this moment.")
+_SINCE = typer.Option("", help="From this day (2026-01-31) or moment (2026-01-31T12:00:00Z) on; UTC.")
+_UNTIL = typer.Option("", help="Before this day or moment.")
 _TOKEN_ID = typer.Option("", help="By which token: its id.")
 _REQUEST = typer.Option("", "--request", help="In which request: its id.")
 _EVERYWHERE = typer.Option(False, "--everywhere", help="In all workspaces.")
@@ -91,7 +91,7 @@ def as_of(
     resource: str = typer.Argument(
         help="model/NAME[/alias/ALIAS | /version/N], workspace/NAME, user/NAME, group/NAME."
     ),
-    at: str = typer.Argument(help="The moment: 2026-01-31T12:00:00Z, or ms."),
+    at: str = typer.Argument(help="The moment: 2026-01-31T12:00:00Z, or 2026-01-31 for the day's beginning in UTC."),
     server: str = SERVER,
     token: str = TOKEN,
     workspace: str = WORKSPACE,
@@ -134,8 +134,22 @@ def _show(found: Iterator[dict[str, Any]], as_json: bool) -> None:
         return
     print_table(
         ("ENTRY", "AT", "WHO", "KIND", "WHAT", "REASON"),
-        [[str(r["id"]), day(r["at"]), r["actor"], r["kind"], r["resource"], r.get("reason", "")] for r in rows],
+        [[str(r["id"]), day(r["at"]), r["actor"], r["kind"], _what(r), r.get("reason", "")] for r in rows],
     )
+
+
+def _what(entry: dict[str, Any]) -> str:
+    """What an entry is about, by the name that it had then, as `--resource` takes it; of a refusal the verb, too."""
+    resource, data = entry["resource"], entry["data"]
+    name, version = data.get("name"), data.get("version")
+    kind = resource.partition("/")[0]
+    if kind == "registered-model" and name:
+        return f"model/{name}"
+    if kind == "model-version" and name and version:
+        return f"model/{name}/version/{version}"
+    if kind in ("user", "group") and (name or "principal_name" in data):
+        return str(data.get("principal_name") or f"{kind}/{name}")
+    return f"{data['verb']} on {resource}" if entry["outcome"] == "refused" and "verb" in data else str(resource)
 
 
 def _fact(fact: dict[str, Any]) -> list[str]:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from modelkeep.cli.terminal import harmless
 
+_WIDEST = 100_000
+
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under a header, in columns as wide as the terminal allows."""
+    """Print rows under a header, in columns as wide as the terminal allows; to a pipe or file, a line for each row."""
     # Rich takes a twentieth of a second to import, and `modelkeep serve` prints no table.
     table = importlib.import_module("rich.table").Table(box=None, header_style="bold", pad_edge=False)
     for column in header:
@@ -16,7 +18,10 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         # A text as it is: brackets in it are no markup.
         table.add_row(*(text(harmless(cell)) for cell in row))
-    importlib.import_module("rich.console").Console().print(table)
+    console = importlib.import_module("rich.console").Console()
+    if not console.is_terminal:
+        console.width = _WIDEST
+    console.print(table)
 
 
 def counted(number: int, thing: str) -> str:

@@ -5,6 +5,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -41,6 +42,12 @@ class Server:
             # The library takes no other characters; the server reads the bytes as UTF-8.
             self._headers["X-Modelkeep-Reason"] = " ".join(reason.split()).encode().decode("latin-1")
         self._kept = threading.local()
+
+    def apart(self) -> "Server":
+        """The same server over connections of its own: one answer can be read there while others are asked for here."""
+        made = copy(self)
+        made._kept = threading.local()
+        return made
 
     @contextmanager
     def request(

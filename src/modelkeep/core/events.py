@@ -25,6 +25,12 @@ class Event:
         """The thing that changed, as `type/id` in stable ids."""
         raise TypeError(f"{type(self).__name__} names no resource")
 
+    @property
+    def place(self) -> str:
+        """The workspace in whose log it stands, wherever the caller was at work; empty for that at hand."""
+        kind, _, name = self.resource.partition("/")
+        return name if kind == "workspace" else ""
+
     def data(self) -> dict[str, Any]:
         """The fields of the fact, ready to be stored as JSON."""
         kind: Any = type(self)

@@ -43,7 +43,8 @@ class Caller:
     """An actor at work in one workspace, on one request.
 
     `address` is the network address they call from, `reason` what they give as theirs; `sight` is what of the workspace
-    they may know of, and `workspaces` which others they may, None for all.
+    they may know of, and `workspaces` which others they may, None for all. `finds_source` is False where what a request
+    takes files from is hidden from them: it goes on as if no files were there.
     """
 
     actor: Actor
@@ -53,6 +54,7 @@ class Caller:
     reason: str = ""
     sight: Sight | None = None
     workspaces: frozenset[str] | None = None
+    finds_source: bool = True
 
 
 SYSTEM = Caller(Actor("modelkeep", "system"))

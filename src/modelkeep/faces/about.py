@@ -61,13 +61,13 @@ def new_model(tx: Tx, request: Any) -> list[Asked]:
     return targets.new_model(tx, request.name or "")
 
 
-def renamed_model(tx: Tx, request: Any) -> list[Asked]:
+def renamed_model(tx: Tx, request: Any) -> Iterable[Asked]:
     """The model, and the name that it is to have."""
     found = targets.model(tx, request.name or "")
     return targets.with_others(found, lambda: targets.new_model(tx, request.new_name or ""))
 
 
-def retired_model(tx: Tx, request: Any) -> list[Asked]:
+def retired_model(tx: Tx, request: Any) -> Iterable[Asked]:
     """The retired model, and the name that it is to have."""
     found = targets.retired_model(tx, request.name)
     return targets.with_others(found, lambda: targets.new_model(tx, request.new_name)) if request.new_name else found
@@ -78,7 +78,7 @@ def retired_model_of(tx: Tx, request: Any) -> list[Asked]:
     return targets.retired_model(tx, request.model_id)
 
 
-def mlflow_version(tx: Tx, request: Any) -> list[Asked]:
+def mlflow_version(tx: Tx, request: Any) -> Iterable[Asked]:
     """The model that gets a version, and what the version's files and run come from."""
     return targets.with_others(targets.model(tx, request.name or ""), lambda: _origins(tx, request))
 
@@ -90,7 +90,7 @@ def _origins(tx: Tx, request: Any) -> list[Asked]:
     return asked + _of_run(tx, request.run_id) if request.run_id else asked
 
 
-def native_version(tx: Tx, request: Any) -> list[Asked]:
+def native_version(tx: Tx, request: Any) -> Iterable[Asked]:
     """The model that gets a version, made if need be, and what the version's files come from."""
     look = targets.model_or_new if request.create_model else targets.model
     return targets.with_others(look(tx, request.name), lambda: targets.source(tx, request.source))
@@ -111,7 +111,7 @@ def new_experiment(tx: Tx, request: Any) -> list[Asked]:
     return targets.new_experiment(tx, request.name or "")
 
 
-def renamed_experiment(tx: Tx, request: Any) -> list[Asked]:
+def renamed_experiment(tx: Tx, request: Any) -> Iterable[Asked]:
     """The experiment, and the name that it is to have."""
     found = targets.experiment(tx, request.experiment_id)
     return targets.with_others(found, lambda: targets.new_experiment(tx, request.new_name or ""))
@@ -134,7 +134,7 @@ def runs(field: str) -> Find:
     ]
 
 
-def run_and_models(tx: Tx, request: Any) -> list[Asked]:
+def run_and_models(tx: Tx, request: Any) -> Iterable[Asked]:
     """The run that is logged to, and the logged models that the metrics, inputs or outputs name."""
     named = [request] if hasattr(request, "model_id") else _listed(getattr(request, "metrics", None))
     named += _listed(getattr(request, "models", None))
@@ -149,7 +149,7 @@ def logged_model(tx: Tx, request: Any) -> list[Asked]:
     return targets.logged_model(tx, request.model_id or "")
 
 
-def new_logged_model(tx: Tx, request: Any) -> list[Asked]:
+def new_logged_model(tx: Tx, request: Any) -> Iterable[Asked]:
     """The experiment that gets a logged model, and the run that it comes from."""
     found = targets.experiment(tx, request.experiment_id)
     return targets.with_others(found, lambda: _of_run(tx, request.source_run_id)) if request.source_run_id else found
@@ -222,25 +222,28 @@ ABOUT: Mapping[str, Find] = {
     "audit.checkpoint": server,
     "audit.checkpoints": server,
     "audit.tile": server,
+    "audit.stretch": server,
     "audit.entry": server,
     "audit.consistency": server,
     "me.show": listed,
-    "me.set_password": listed,
     "users.list": server,
     "users.create": server,
     "users.show": server,
     "users.change": server,
+    "users.rename": server,
     "users.delete": server,
     "users.set_password": server,
     "services.list": server,
     "services.create": server,
     "services.show": server,
     "services.change": server,
+    "services.rename": server,
     "services.delete": server,
     "groups.list": server,
     "groups.create": server,
     "groups.show": server,
     "groups.describe": server,
+    "groups.rename": server,
     "groups.delete": server,
     "groups.members": server,
     "groups.add_member": server,
@@ -250,8 +253,6 @@ ABOUT: Mapping[str, Find] = {
     "tokens.revoke": server,
     "tokens.revoke_since": server,
     "me.tokens": listed,
-    "me.create_token": listed,
-    "me.revoke_token": listed,
     "mlflow.experiments.create": new_experiment,
     "mlflow.experiments.get": experiment(),
     "mlflow.experiments.get-by-name": experiment_named,
@@ -380,15 +381,14 @@ ABOUT: Mapping[str, Find] = {
     "holds.lift": model(),
     "usage.show": here,
     "quotas.show": workspace,
-    "quotas.set": workspace,
-    "quotas.lift": workspace,
+    "quotas.set": server,
+    "quotas.lift": server,
     "storage.collect": server,
     "storage.check_up": server,
     "workspaces.show_audit": workspace,
     "workspaces.set_audit": workspace,
     "sessions.show": listed,
     "sessions.list": listed,
-    "sessions.sign_out": listed,
     "issuers.trust": server,
     "issuers.list": server,
     "issuers.show": server,

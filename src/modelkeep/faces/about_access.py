@@ -17,7 +17,7 @@ from modelkeep.access import (
     workspace_target,
 )
 from modelkeep.catalog import targets
-from modelkeep.core.errors import DomainError
+from modelkeep.core.errors import DomainError, Forbidden
 from modelkeep.db import Tx
 
 
@@ -32,6 +32,21 @@ def past(tx: Tx, request: Any) -> list[Asked]:
     if kind in ("user", "group"):
         return [Asked(SERVER)]
     return [Asked(workspace_target(name if kind == "workspace" and name else tx.workspace))]
+
+
+def own(tx: Tx, _request: Any) -> list[Asked]:
+    """What is the caller's own, to be changed. Raises Forbidden for who came with a token that is limited."""
+    if tx.actor.is_narrowed:
+        raise Forbidden(
+            "This token is limited to some verbs or workspaces. It may look at what is its owner's, but change none "
+            "of it, except to revoke itself. Sign in another way, or use a token without limits."
+        )
+    return []
+
+
+def own_token(tx: Tx, request: Any) -> list[Asked]:
+    """A token of the caller's own, to be revoked: whatever a token is limited to, it can end itself."""
+    return [] if request.id == tx.actor.token_id else own(tx, request)
 
 
 def new_role(tx: Tx, request: Any) -> list[Asked]:
@@ -74,9 +89,10 @@ def new_assignment(tx: Tx, request: Any) -> list[Asked]:
 def managed_thing(tx: Tx, kind: str, name: str) -> list[Asked]:
     """A model or experiment, for a change of who may do what with it; nothing where it is not there."""
     try:
-        return managed(tx, targets.thing(tx, kind, name))
+        target = targets.thing(tx, kind, name)
     except DomainError:
-        return []
+        return in_vain(managed(tx, nobodys(tx, kind)))
+    return managed(tx, target)
 
 
 def assignment(tx: Tx, request: Any) -> list[Asked]:
@@ -103,19 +119,34 @@ def shared_model(tx: Tx, request: Any) -> list[Asked]:
 
 
 def explained(tx: Tx, request: Any) -> list[Asked]:
-    """The thing: to be read by whoever asks about themselves, to be managed or audited by whoever asks of others."""
-    target = targets.resource(tx, request.resource)
+    """Nothing for whoever asks about themselves, but of workspaces; to be managed or audited by who asks of others."""
+    target, of_self = (
+        explained_target(tx, request.resource, request.alias),
+        not request.user or is_own(tx, request.user),
+    )
     if target is None:
-        return []
-    if not request.user or is_own(tx, request.user):
-        return [] if _is_known(tx, target) else [Asked(target, Verb.READ)]
+        return [] if of_self else in_vain(reviewed_target(tx, nobodys(tx)))
+    if of_self:
+        return [Asked(target, Verb.READ)] if target.kind is Kind.WORKSPACE and not _is_known(tx, target) else []
     return reviewed_target(tx, target)
+
+
+def explained_target(tx: Tx, resource: str, alias: str) -> Target | None:
+    """What an explanation is about: the thing, if the caller may know of it; otherwise one of that name that nobody has
+    made yet, whether it is there or not. None for a workspace that is not there. Raises InvalidInput.
+    """
+    found = targets.resource(tx, resource, alias)
+    kind, _, name = resource.partition("/")
+    if kind not in (Kind.MODEL, Kind.EXPERIMENT):
+        return found
+    unmade = Target(Kind(kind), "", name, tx.workspace, alias)
+    return found if _may_know(tx, found or unmade) and found else unmade
 
 
 def reviewed(tx: Tx, request: Any) -> list[Asked]:
     """The thing whose rights are looked at."""
     target = targets.resource(tx, request.resource)
-    return [] if target is None else reviewed_target(tx, target)
+    return in_vain(reviewed_target(tx, nobodys(tx))) if target is None else reviewed_target(tx, target)
 
 
 def somebodys_rights(tx: Tx, request: Any) -> list[Asked]:
@@ -137,6 +168,10 @@ def is_own(tx: Tx, name: str) -> bool:
     """Whether this is the caller's own name."""
     user = people.find_user(tx, name) if name and tx.actor.id else None
     return user is not None and user.id == tx.actor.id
+
+
+def _may_know(tx: Tx, target: Target) -> bool:
+    return review.may(tx, Verb.READ, target) or review.may(tx, review.verb_to_review(tx, target), target)
 
 
 def _is_known(tx: Tx, target: Target) -> bool:
@@ -162,7 +197,24 @@ def reviewed_target(tx: Tx, target: Target, missing: DomainError | None = None) 
     return [Asked(target, review.verb_to_review(tx, target), missing=missing)]
 
 
+def nobodys(tx: Tx, kind: str = Kind.MODEL) -> Target:
+    """What stands for a thing that is not there."""
+    return Target(Kind(kind), "", "", tx.workspace)
+
+
+def in_vain(_asked: list[Asked]) -> list[Asked]:
+    """Nothing, where the same was looked up as for something: or the time would tell what is hidden from what is not.
+
+    What was looked up is asked of `nobodys` thing.
+    """
+    return []
+
+
 ABOUT: Mapping[str, Callable[[Tx, Any], list[Asked]]] = {
+    "me.set_password": own,
+    "me.create_token": own,
+    "me.revoke_token": own_token,
+    "sessions.sign_out": own,
     "journal.list": journal,
     "journal.export": journal,
     "journal.as_of": past,

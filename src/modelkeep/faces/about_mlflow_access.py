@@ -7,7 +7,15 @@ from modelkeep.access import ANY, SERVER, Asked, Kind, Target, Verb, roles, work
 from modelkeep.catalog import targets
 from modelkeep.core.errors import DomainError
 from modelkeep.db import Tx
-from modelkeep.faces.about_access import is_own, managed, managed_role, reviewed_target, rights_of_user
+from modelkeep.faces.about_access import (
+    in_vain,
+    is_own,
+    managed,
+    managed_role,
+    nobodys,
+    reviewed_target,
+    rights_of_user,
+)
 
 _KINDS = {"experiment": Kind.EXPERIMENT, "registered_model": Kind.MODEL, "prompt": Kind.MODEL}
 
@@ -15,6 +23,16 @@ _KINDS = {"experiment": Kind.EXPERIMENT, "registered_model": Kind.MODEL, "prompt
 def named_workspace(_tx: Tx, request: Any) -> list[Asked]:
     """The workspace that is named."""
     return [Asked(workspace_target(request.workspace_name))]
+
+
+def managed_workspace(tx: Tx, request: Any) -> list[Asked]:
+    """The workspace that is named, for a change of who may do what there."""
+    return managed(tx, workspace_target(request.workspace_name))
+
+
+def reviewed_workspace(tx: Tx, request: Any) -> list[Asked]:
+    """The workspace that is named, for a look at who may do what there."""
+    return reviewed_target(tx, workspace_target(request.workspace_name))
 
 
 def user(tx: Tx, request: Any) -> list[Asked]:
@@ -49,10 +67,12 @@ def on_resource(tx: Tx, request: Any) -> list[Asked]:
 
 def own_or_on_resource(tx: Tx, request: Any) -> list[Asked]:
     """The resource: to be read for the caller's own permission on it, to be looked after for that of others."""
-    target = _resource(tx, request)
-    if target is None or (is_own(tx, request.username) and target.kind is Kind.WORKSPACE):
-        return []
-    return [Asked(target, Verb.READ)] if is_own(tx, request.username) else reviewed_target(tx, target)
+    target, own = _resource(tx, request), is_own(tx, request.username)
+    if target is None:
+        return [] if own else in_vain(reviewed_target(tx, nobodys(tx)))
+    if own:
+        return [] if target.kind is Kind.WORKSPACE else [Asked(target, Verb.READ)]
+    return reviewed_target(tx, target)
 
 
 def new_role(tx: Tx, request: Any) -> list[Asked]:
@@ -95,7 +115,7 @@ def _where_given(tx: Tx, request: Any, asked: Any) -> list[Asked]:
 
 
 def _on(tx: Tx, target: Target | None) -> list[Asked]:
-    return [] if target is None else managed(tx, target)
+    return in_vain(managed(tx, nobodys(tx))) if target is None else managed(tx, target)
 
 
 def _resource(tx: Tx, request: Any) -> Target | None:
@@ -129,6 +149,10 @@ ABOUT: Mapping[str, Callable[[Tx, Any], list[Asked]]] = {
     "mlflow_permissions.revoke": on_resource,
     "mlflow_permissions.get_effective": own_or_on_resource,
     "mlflow_permissions.list_of_user": permissions_of_user,
+    "mlflow_workspace_permissions.list": reviewed_workspace,
+    "mlflow_workspace_permissions.set": managed_workspace,
+    "mlflow_workspace_permissions.delete": managed_workspace,
+    "mlflow_workspace_permissions.of_user": roles_of_user,
     "mlflow_roles.create": new_role,
     "mlflow_roles.list": listed_roles,
     "mlflow_roles.update_permission": role_permission,

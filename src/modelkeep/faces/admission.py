@@ -14,12 +14,17 @@ from modelkeep.faces.operations import Mode, Operation, Public, Signed
 _TO_READ = frozenset({Verb.READ, Verb.DOWNLOAD})
 _TO_WRITE = _TO_READ | {Verb.REGISTER, Verb.EDIT}
 
+# Deleting what is not there is fine, and so is a version of files that are not there yet: what is hidden is answered so
+# too, and only the log tells.
+DELETING = frozenset({"artifacts.delete"})
+UNSAID = DELETING | {"model_versions.create", "versions.register"}
+
 
 def is_free(operation: Operation, admitted: Admitted, request: Any) -> bool:
     """Whether the caller may do this to anything that the request could be about, so that nothing is looked up."""
     verb = _verb(operation)
     if verb is None:
-        return True
+        return not admitted.caller.actor.is_narrowed
     if operation.about in BEYOND or may_name_push(request):
         return False
     return all(admitted.rights.allows_all(one, admitted.caller.workspace) for one in _asked(verb))
@@ -28,7 +33,11 @@ def is_free(operation: Operation, admitted: Admitted, request: Any) -> bool:
 def decided(tx: Tx, operation: Operation, rights: Rights, request: Any) -> bool:
     """Let a request through, or into a workspace that holds nothing (False). Raises what it is refused with."""
     verb = _verb(operation)
-    if verb is None or operation.about is None:
+    if operation.about is None:
+        return True
+    if verb is None:
+        # Everybody may do this who signed in, so it is asked for no right, but not with every token.
+        operation.about(tx, request)
         return True
     if operation.about is listed:
         if not rights.allows_any(verb, tx.workspace):
@@ -42,9 +51,15 @@ def run(tx: Tx, operation: Operation, rights: Rights, request: Any) -> Any:
     if decided(tx, operation, rights, request):
         return operation.run(tx, request)
     answer = operation.run(tx, request)
-    if operation.mode is Mode.WRITE:
+    if operation.mode is Mode.WRITE and operation.name not in DELETING:
         raise NotFound("What this is about is not there.")
     return answer
+
+
+def stands(tx: Tx, operation: Operation, rights: Rights, request: Any) -> None:
+    """Decide once more about a request whose body took its time. Raises what it is refused with."""
+    if not decided(tx, operation, rights, request):
+        raise NotFound("What this is about is not there.")
 
 
 def caller_after(tx: Tx, operation: Operation, rights: Rights, request: Any) -> Caller:

@@ -12,12 +12,22 @@ from modelkeep.access import csrf_token
 from modelkeep.config import Settings, is_loopback
 from modelkeep.core.errors import Conflict, Forbidden
 from modelkeep.faces.guard import name_of
+from modelkeep.faces.operations import Reply
 from modelkeep.faces.proxies import SCHEME
 
 # The prefix makes browsers take them from this very host only, over a connection that nobody else can write to.
 SESSION_COOKIE = "__Host-modelkeep"
 FLOW_COOKIE = "__Host-modelkeep-sign-in"
 Header = tuple[bytes, bytes]
+_CHALLENGE = b"www-authenticate"
+
+
+def without_window(headers: Mapping[bytes, bytes], refused: Reply) -> Reply:
+    """A refusal as browsers get it: where one is asked for a password, it opens a window of its own over our pages."""
+    if refused.status == 401 and b"sec-fetch-mode" in headers:
+        others = [header for header in refused.headers if header[0] != _CHALLENGE]
+        refused.headers = [*others, (_CHALLENGE, b'Bearer realm="modelkeep"')]
+    return refused
 
 
 def session_secret(headers: Mapping[bytes, bytes]) -> str:

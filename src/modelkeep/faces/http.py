@@ -14,13 +14,13 @@ from modelkeep.core.errors import DomainError, EndpointNotFound, InvalidInput, U
 from modelkeep.core.types import DEFAULT_WORKSPACE, Actor, Caller
 from modelkeep.db import Tx
 from modelkeep.faces.access_log import AccessLog
-from modelkeep.faces.admission import caller_after, is_free
+from modelkeep.faces.admission import caller_after, is_free, stands
 from modelkeep.faces.admission import run as run_decided
-from modelkeep.faces.browser import check_page, session_secret
+from modelkeep.faces.browser import check_page, session_secret, without_window
 from modelkeep.faces.guard import Guard
 from modelkeep.faces.headers import Header, common_headers
 from modelkeep.faces.operations import Exchange, Face, Mode, Operation, Public, Reply, Signed
-from modelkeep.faces.pace import Pace, Turns
+from modelkeep.faces.pace import Pace, Room, Turns
 from modelkeep.faces.proxies import SCHEME, Proxies
 from modelkeep.faces.refusals import Refusals, Tried
 from modelkeep.faces.request import ClientGone, Receive, Request
@@ -42,6 +42,11 @@ _CHANGE_RIGHTS = {
     Permission.SELF,
 }
 _NOBODY = Actor("", "public")
+# What a stranger's address may have of work that is done before it is known who asks: a second, and at once.
+_RATION, _RATION_AT_ONCE = 5.0, 100
+# Whoever takes longer to send a body is looked up again at its end: it may have been coming for hours.
+_ADMITTED_FOR_S = 0.1
+_MOST_OF_BODIES = 64 * 1024 * 1024
 
 
 class HttpFace:
@@ -53,7 +58,10 @@ class HttpFace:
         self._guard = Guard(app.settings.hosts)
         self._proxies = Proxies(app.settings.trusted_proxies)
         self._pace = Pace(app.settings.rate_limit, app.settings.rate_burst)
+        # An address of many people or jobs has them all come at once; none has them come like this for long.
+        self._rations = Pace(min(app.settings.rate_limit, _RATION), min(app.settings.rate_burst, _RATION_AT_ONCE))
         # A quarter of those that read is left to others, whatever one caller asks for.
+        self._room = Room(_MOST_OF_BODIES)
         self._turns = Turns(max(1, app.database.readers * 3 // 4))
         self.common_headers = common_headers(app.settings)
         self._sender = Sender(self.common_headers)
@@ -116,7 +124,7 @@ class HttpFace:
         except DomainError as error:
             name = request.operation.name if request.operation else "none"
             await self._refusals.note(error, request.address, request.caller, request.tried, name)
-            return face.refuse(error, request.id)
+            return without_window(request.headers, face.refuse(error, request.id))
         except ClientGone:
             raise
         except Exception:
@@ -138,19 +146,24 @@ class HttpFace:
         if operation.mode is Mode.STREAM:
             typed = operation.face.parse(operation, fields, b"", request.headers)
             request.tried = Tried(operation, admitted, typed)
+            await self._ration(operation, typed, request)
             exchange = await self._exchange(operation, admitted, typed, request)
+            request.before_end = partial(self._check_again, operation, admitted, typed, request)
             answer = await operation.run(exchange)
             return answer if isinstance(answer, Reply) else operation.face.render(operation, answer)
-        body = b"" if request.method in _READ_METHODS else await request.whole_body(operation.body_limit)
+        body = b"" if request.method in _READ_METHODS else await self._body(operation, admitted, request)
+        admitted = await self._admitted_still(operation, admitted, request)
         typed = operation.face.parse(operation, fields, body, request.headers)
         request.tried = Tried(operation, admitted, typed)
         if operation.mode is Mode.STEPS:
+            await self._ration(operation, typed, request)
             exchange = await self._exchange(operation, admitted, typed, request)
             answer = await operation.run(exchange)
         else:
             answer = await self._use_case(operation, admitted, typed)
         if operation.permission in _CHANGE_RIGHTS and request.method not in _READ_METHODS:
             self._app.forget_rights()
+        self._refusals.note_unsaid(request.tried)
         return operation.face.render(operation, answer)
 
     async def _admit(self, operation: Operation, request: Request) -> Admitted:
@@ -159,27 +172,50 @@ class HttpFace:
             await self._keep_pace(_NOBODY, request)
             return Admitted(Caller(_NOBODY, request_id=request.id, address=request.address), NOTHING)
         if isinstance(operation.permission, Signed):
-            links = query_fields(request.query).get("link", [""])
-            method = "GET" if request.method == "HEAD" else request.method
-            place = decode(request.raw_path)
-            admitted = await self._app.admit_linked(links[0], method, place, request.id, request.address)
+            admitted = await self._linked(request)
             await self._keep_pace(admitted.caller.actor, request)
         else:
-            authorization = request.headers.get(b"authorization", b"").decode("latin-1")
             try:
-                actor = await self._actor(authorization, request)
+                actor = await self._actor(request)
             except Unauthenticated:
                 await self._keep_pace(_NOBODY, request)
                 raise
             await self._keep_pace(actor, request)
-            workspace = request.headers.get(b"x-mlflow-workspace", b"").decode("latin-1")
-            request.caller = Caller(actor, workspace or DEFAULT_WORKSPACE, request.id, request.address, request.reason)
-            admitted = await self._app.admit(actor, workspace, request.id, request.address, request.reason)
+            admitted = await self._at_work(actor, request)
         request.who, request.caller = admitted.caller.actor.name, admitted.caller
+        request.admitted_at = time.monotonic()
         return admitted
 
-    async def _actor(self, authorization: str, request: Request) -> Actor:
+    async def _admitted_still(self, operation: Operation, admitted: Admitted, request: Request) -> Admitted:
+        """The same at the end of a body: who took long to send it may have lost a token or a right meanwhile."""
+        if isinstance(operation.permission, Public) or time.monotonic() - request.admitted_at < _ADMITTED_FOR_S:
+            return admitted
+        if isinstance(operation.permission, Signed):
+            return await self._linked(request)
+        return await self._at_work(await self._actor(request), request)
+
+    async def _check_again(self, operation: Operation, admitted: Admitted, typed: Any, request: Request) -> None:
+        """Refuse the end of a body whose sender may no longer do what it is for."""
+        now = await self._admitted_still(operation, admitted, request)
+        if now is not admitted and not is_free(operation, now, typed):
+            await self._app.read_quickly(now.caller, lambda tx: stands(tx, operation, now.rights, typed))
+
+    async def _linked(self, request: Request) -> Admitted:
+        """Who calls by a signed link."""
+        links = query_fields(request.query).get("link", [""])
+        method = "GET" if request.method == "HEAD" else request.method
+        place = decode(request.raw_path)
+        return await self._app.admit_linked(links[0], method, place, request.id, request.address)
+
+    async def _at_work(self, actor: Actor, request: Request) -> Admitted:
+        """Who signed in, in the workspace that the request names."""
+        workspace = request.headers.get(b"x-mlflow-workspace", b"").decode("latin-1")
+        request.caller = Caller(actor, workspace or DEFAULT_WORKSPACE, request.id, request.address, request.reason)
+        return await self._app.admit(actor, workspace, request.id, request.address, request.reason)
+
+    async def _actor(self, request: Request) -> Actor:
         """Who signed in: by the header where there is one, by the cookie of a browser otherwise."""
+        authorization = request.headers.get(b"authorization", b"").decode("latin-1")
         secret = "" if authorization or self._app.settings.auth == "none" else session_secret(request.headers)
         if not secret:
             return await self._app.identity.identify(authorization, request.address)
@@ -191,7 +227,16 @@ class HttpFace:
     async def _keep_pace(self, actor: Actor, request: Request) -> None:
         """Let the request wait its turn: that of its caller, or of its address where nobody signed in."""
         if not actor.is_anonymous:
-            await self._pace.keep(actor.id or actor.name or f"address {site_of(request.address)}")
+            await self._pace.keep(_who(actor, request))
+
+    async def _body(self, operation: Operation, admitted: Admitted, request: Request) -> bytes:
+        """The whole body, within the caller's room."""
+        return await request.whole_body(operation.body_limit, self._room, _who(admitted.caller.actor, request))
+
+    async def _ration(self, operation: Operation, typed: Any, request: Request) -> None:
+        """Let what strangers may ask for only now and then wait for the turn of their address."""
+        if operation.rationed is not None and operation.rationed(typed):
+            await self._rations.keep(f"address {site_of(request.address)}")
 
     async def _exchange(self, operation: Operation, admitted: Admitted, typed: Any, request: Request) -> Exchange:
         caller = admitted.caller
@@ -214,6 +259,11 @@ class HttpFace:
         return await self._turns.run(
             caller.actor.id or caller.actor.name, lambda: self._app.read(caller, lambda tx: run(tx, typed))
         )
+
+
+def _who(actor: Actor, request: Request) -> str:
+    """Whose haste or room it is: the caller's, or the address's where nobody signed in."""
+    return actor.id or actor.name or f"address {site_of(request.address)}"
 
 
 def _decided(operation: Operation, rights: Rights, tx: Tx, typed: Any) -> Any:

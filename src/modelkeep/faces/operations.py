@@ -110,7 +110,7 @@ class Operation:
 
     `about` tells what a request is about, which `faces.about` has for each. `run` is `(tx, request) -> answer`, or for
     `Mode.STREAM` and `STEPS` an async function of an Exchange. A route's path may have `{name}` for one segment and end
-    in `{name:path}` for the rest.
+    in `{name:path}` for the rest. `rationed` says which of its requests an address may make only so many of.
     """
 
     name: str
@@ -125,3 +125,4 @@ class Operation:
     body_limit: int = _JSON_BODY
     status: int = 200
     about: Callable[[Tx, Any], Iterable[Asked]] | None = None
+    rationed: Callable[[Any], bool] | None = None

@@ -66,6 +66,31 @@ class Pace:
         self._buckets = dict(list(kept.items())[-_MOST_CALLERS // 2 :])
 
 
+class Room:
+    """How many bytes of bodies that are not all there yet are kept for one caller at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: dict[str, int] = {}
+
+    def keep(self, caller: str, size: int) -> None:
+        """Keep so many more. Raises TooManyRequests, and keeps none of them."""
+        kept = self._kept.get(caller, 0) + size
+        if kept > self._most:
+            raise TooManyRequests(
+                f"The bodies of this caller that are not all there yet have more than {self._most} bytes together.", 1
+            )
+        self._kept[caller] = kept
+
+    def let_go(self, caller: str, size: int) -> None:
+        """So many are kept no longer."""
+        left = self._kept.get(caller, 0) - size
+        if left > 0:
+            self._kept[caller] = left
+        else:
+            self._kept.pop(caller, None)
+
+
 @dataclass(slots=True)
 class _Lane:
     free: asyncio.Semaphore

@@ -1,22 +1,21 @@
 """What was refused comes into the audit log: from the edge where every refusal becomes an answer.
 
 A refusal that says so is written down before it is answered. One that says that a thing is not there is written down
-behind its answer, or the time it takes would tell that it is there.
+later, or the time that it takes would tell that it is there.
 """
 
-import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
 from modelkeep import audit
-from modelkeep.access import Refused, Target, Verb, workspace_exists, workspace_target
+from modelkeep.access import Kind, Refused, Target, Verb, decide, workspace_exists, workspace_target
 from modelkeep.app import Admitted, App
 from modelkeep.core.errors import DomainError, Forbidden, NotFound, TooManyAttempts, Unauthenticated, Unavailable
 from modelkeep.core.types import Caller
 from modelkeep.db import Tx
-from modelkeep.faces.admission import is_free
+from modelkeep.faces.admission import UNSAID, is_free
 from modelkeep.faces.operations import Operation, Public, Signed
 
 _NO_DECISION = (Unavailable, TooManyAttempts)
@@ -37,7 +36,6 @@ class Refusals:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._under_way: set[asyncio.Task[None]] = set()
 
     async def note(
         self, error: DomainError, address: str, caller: Caller | None, tried: Tried | None, operation: str
@@ -46,35 +44,32 @@ class Refusals:
         if isinstance(error, Unauthenticated) or (isinstance(error, Forbidden) and caller is None):
             self._app.unknown_callers.count(address)
         elif isinstance(error, Forbidden) and caller is not None:
-            await _logged(self._write(caller, operation, *_refused(error, caller, tried), error.message))
+            verb, target = _refused(error, caller, tried)
+            await _logged(self._write(caller, operation, verb, target, error.message))
         elif isinstance(error, NotFound) and tried is None and caller is not None:
-            self._later(self._note_workspace(caller, operation, error.message))
+            self._note_workspace(caller, operation, error.message)
         elif tried is not None and not isinstance(error, _NO_DECISION) and not _is_free(tried):
-            self._later(self._note_hidden(tried, error.code))
+            self._note_hidden(tried, error.code)
+
+    def note_unsaid(self, tried: Tried | None) -> None:
+        """Write down what was hidden from a request that was answered as if it had found nothing to do."""
+        if tried is not None and tried.operation.name in UNSAID and not _is_free(tried):
+            self._note_hidden(tried, "unsaid")
 
     async def _write(self, caller: Caller, operation: str, verb: str, target: Target, message: str) -> None:
-        await self._app.write(caller, lambda tx: audit.note_refusal(tx, operation, verb, target, message, hidden=False))
+        said, place = (operation, verb, audit.resource_of(target), message), target.workspace
+        await self._app.write(caller, lambda tx: audit.note_refusal(tx, *said, hidden=False, place=place))
 
-    async def _note_hidden(self, tried: Tried, code: str) -> None:
+    def _note_hidden(self, tried: Tried, code: str) -> None:
         # Not the message, which may repeat what the request said.
-        caller, name = tried.admitted.caller, tried.operation.name
-        found = await self._app.read(caller, lambda tx: _hidden(tx, tried))
-        if found is not None:
-            verb, target = found
-            await self._app.write(caller, lambda tx: audit.note_refusal(tx, name, verb, target, code, hidden=True))
+        self._later(tried.admitted.caller, tried.operation.name, code, lambda tx: _hidden(tx, tried))
 
-    async def _note_workspace(self, caller: Caller, operation: str, message: str) -> None:
+    def _note_workspace(self, caller: Caller, operation: str, code: str) -> None:
         """Somebody wanted into a workspace that they are no member of."""
-        target = workspace_target(caller.workspace)
-        if await self._app.read(caller, lambda tx: workspace_exists(tx, target.name)):
-            await self._app.write(
-                caller, lambda tx: audit.note_refusal(tx, operation, Verb.READ, target, message, hidden=True)
-            )
+        self._later(caller, operation, code, lambda tx: _hidden_workspace(tx, caller.workspace))
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(_logged(work))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+    def _later(self, caller: Caller, operation: str, code: str, find: Callable[[Tx], audit.Hidden | None]) -> None:
+        self._app.hidden_refusals.add(audit.Suspect(caller, operation, code, find))
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
@@ -95,7 +90,7 @@ def _refused(error: Forbidden, caller: Caller, tried: Tried | None) -> tuple[str
     return (_verb(tried.operation) or "" if tried else ""), workspace_target(caller.workspace)
 
 
-def _hidden(tx: Tx, tried: Tried) -> tuple[str, Target] | None:
+def _hidden(tx: Tx, tried: Tried) -> audit.Hidden | None:
     """The first thing that the request is about and the caller may not do this to."""
     verb, about = _verb(tried.operation), tried.operation.about
     if verb is None or about is None:
@@ -106,9 +101,17 @@ def _hidden(tx: Tx, tried: Tried) -> tuple[str, Target] | None:
         return None
     for one in asked:
         wanted = one.verb or verb
-        if not tried.admitted.rights.decide(wanted, one.target).allowed:
-            return wanted, one.target
+        if one.absent:
+            return (wanted, one.hides, "") if one.hides else None
+        decision, wanted = decide(tried.admitted.rights, wanted, one.target)
+        if not decision.allowed:
+            is_there = one.target.kind is not Kind.WORKSPACE or workspace_exists(tx, one.target.name)
+            return (wanted, audit.resource_of(one.target), one.target.workspace) if is_there else None
     return None
+
+
+def _hidden_workspace(tx: Tx, name: str) -> audit.Hidden | None:
+    return (Verb.READ, audit.resource_of(workspace_target(name)), name) if workspace_exists(tx, name) else None
 
 
 def _verb(operation: Operation) -> Verb | None:

@@ -1,17 +1,22 @@
 """A request on its way through: what the client sent, and its body as it arrives."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from modelkeep.core.errors import InvalidInput, TooLarge
 from modelkeep.core.types import Caller, Piece
 from modelkeep.faces.operations import Operation
+from modelkeep.faces.pace import Room
 from modelkeep.faces.refusals import Tried
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Take = Callable[[], Awaitable[tuple[list[Piece], bool] | None]]
 _LONGEST_REASON = 1000
+
+
+async def _nothing() -> None:
+    """Nobody wants to know that a body is about to end."""
 
 
 class ClientGone(Exception):
@@ -34,6 +39,8 @@ class Request:
     who: str = ""
     caller: Caller | None = None
     tried: Tried | None = None
+    admitted_at: float = 0.0
+    before_end: Callable[[], Awaitable[None]] = field(default=_nothing)
 
     @property
     def reason(self) -> str:
@@ -41,10 +48,12 @@ class Request:
         return self.headers.get(b"x-modelkeep-reason", b"").decode("utf-8", "replace")[:_LONGEST_REASON]
 
     async def chunks(self) -> AsyncIterator[Piece]:
-        """The body as it arrives."""
+        """The body as it arrives; the end of it once whoever waits `before_end` lets it pass."""
         more = True
         while more:
             pieces, more = await self._next_pieces()
+            if not more:
+                await self.before_end()
             while pieces:
                 yield pieces.pop(0)
 
@@ -63,19 +72,32 @@ class Request:
             raise ClientGone
         return message["body"], message.get("more_body", False)
 
-    async def whole_body(self, limit: int) -> bytes:
-        """The body at once; `TooLarge` as soon as that is known."""
+    async def whole_body(self, limit: int, room: Room, caller: str) -> bytes:
+        """The body at once; `TooLarge` as soon as that is known. What has come of one that takes its time is kept in
+        the caller's room. Raises TooManyRequests where that is full.
+        """
         declared = self.headers.get(b"content-length", b"0")
         if not declared.isdigit():
             raise InvalidInput("Invalid Content-Length.")
         if int(declared) > limit:
             raise TooLarge(f"The request body is larger than {limit} bytes.")
         body, more = await self._next_piece()
-        pieces, size = [body], len(body)
-        while more and size <= limit:
-            piece, more = await self._next_piece()
-            pieces.append(piece)
-            size += len(piece)
-        if size > limit:
+        if more:
+            body = await self._rest_of(body, limit, room, caller)
+        if len(body) > limit:
             raise TooLarge(f"The request body is larger than {limit} bytes.")
-        return body if len(pieces) == 1 else b"".join(pieces)
+        return body
+
+    async def _rest_of(self, body: bytes, limit: int, room: Room, caller: str) -> bytes:
+        """The body that begins so, or more of it than the limit."""
+        pieces, size, kept, more = [body], len(body), 0, True
+        try:
+            while more and size <= limit:
+                room.keep(caller, size - kept)
+                kept = size
+                piece, more = await self._next_piece()
+                pieces.append(piece)
+                size += len(piece)
+        finally:
+            room.let_go(caller, kept)
+        return b"".join(pieces)

@@ -27,6 +27,7 @@ from modelkeep.faces.mlflow import (
     search,
     users,
     versions,
+    workspace_permissions,
     workspaces,
 )
 from modelkeep.faces.mlflow.wire import MLFLOW
@@ -34,7 +35,8 @@ from modelkeep.faces.openapi import document
 from modelkeep.faces.operations import Exchange, Mode, NoInput, Operation, Public, Signed
 
 _TRACKING = (experiments, runs, metrics, logged_models, artifacts, parts)
-_MLFLOW = (*_TRACKING, models, versions, search, workspaces, users, permissions, roles)
+_ADMINISTRATION = (workspaces, users, permissions, workspace_permissions, roles)
+_MLFLOW = (*_TRACKING, models, versions, search, *_ADMINISTRATION)
 
 
 def all_operations(log: AccessLog) -> list[Operation]:

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from modelkeep import artifacts
-from modelkeep.access import get_workspace
+from modelkeep.access import get_workspace, lock_workspace
 from modelkeep.artifacts import StoredFile
 from modelkeep.core.errors import Conflict, Forbidden
 from modelkeep.core.types import SYSTEM, Caller
@@ -151,6 +151,7 @@ def get_download_policy(tx: Tx, workspace: str) -> DownloadPolicy:
 
 def set_download_policy(tx: Tx, workspace: str, policy: DownloadPolicy) -> None:
     """Say what a workspace does not give out. Raises NotFound."""
+    lock_workspace(tx, workspace)
     before = get_download_policy(tx, workspace)
     if before != policy:
         store.set_policy(tx, workspace, policy.refuse_unsafe, policy.refuse_unjudged)

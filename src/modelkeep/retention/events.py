@@ -86,6 +86,24 @@ class VersionReclaimed(HoldEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class CollectionBegun(Event):
+    """Somebody has the store reclaim what was deleted or retired before so many days, and delete what is so many days
+    in the trash; `goes_on` where it is a further call of the same. What goes has entries of its own.
+    """
+
+    kind: ClassVar[str] = "storage.collection_begun"
+
+    older_than_days: int | None
+    trash_days: int
+    goes_on: bool
+
+    @property
+    def resource(self) -> str:
+        """The server, whose store it is."""
+        return "server"
+
+
+@dataclass(frozen=True, slots=True)
 class TreeReclaimed(Event):
     """The files of a run or logged model that was deleted long ago were removed."""
 

@@ -18,7 +18,7 @@ from modelkeep.core.types import SYSTEM, Caller
 from modelkeep.db import Database, Tx
 from modelkeep.retention import store
 from modelkeep.retention.candidates import LeftBehind, Terms, left_behind, still_candidates, version_candidates
-from modelkeep.retention.events import TreeReclaimed, VersionReclaimed
+from modelkeep.retention.events import CollectionBegun, TreeReclaimed, VersionReclaimed
 from modelkeep.retention.rules import DAY_MS
 
 Going = Callable[[], bool]
@@ -64,6 +64,17 @@ class Reclaimed:
     following: Place | None = None
 
 
+def begin_reclaiming(tx: Tx, terms: Terms, trash_days: int, place: Place = START) -> None:
+    """Write down that the caller has all this reclaimed, before anything goes. Raises InvalidInput for a bad place."""
+    _check_place(place)
+    tx.emit(CollectionBegun(terms.restore_days, trash_days, place != START))
+
+
+def _check_place(place: Place) -> None:
+    if place.step not in list(Step):
+        raise InvalidInput("This is no cursor of such a run; take `next_cursor` from an answer.", "cursor")
+
+
 def reclaim(
     database: Database,
     caller: Caller,
@@ -78,8 +89,7 @@ def reclaim(
     Ends after some time, and goes on from the place that it then names; every call comes further. Raises InvalidInput
     for a place that is none, Conflict while somebody else empties the trash, Unavailable if the store does not answer.
     """
-    if place.step not in list(Step):
-        raise InvalidInput("This is no cursor of such a run; take `next_cursor` from an answer.", "cursor")
+    _check_place(place)
     going = _until(time.monotonic() + most_seconds)
     steps: dict[int, Callable[[Key], Stopped]] = {
         Step.VERSIONS: lambda after: _release_all(database, caller, terms, after, going),

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from modelkeep.access import get_workspace
+from modelkeep.access import get_workspace, lock_workspace
 from modelkeep.core.errors import Conflict, NotFound
 from modelkeep.db import Tx
 from modelkeep.models import find_any_version, get_model, lock_any_model, lock_model, version_not_found
@@ -22,13 +22,13 @@ def workspace_rule(tx: Tx, workspace: str) -> Rule:
 
 def set_workspace_rule(tx: Tx, workspace: str, rule: Rule) -> None:
     """Set or replace the rule of a workspace, for all its models without one of their own. Raises InvalidInput."""
-    get_workspace(tx, workspace)
+    lock_workspace(tx, workspace)
     _set(tx, workspace, "", rule)
 
 
 def delete_workspace_rule(tx: Tx, workspace: str) -> None:
     """Delete the rule of a workspace; an absent one is fine. Raises NotFound for the workspace."""
-    get_workspace(tx, workspace)
+    lock_workspace(tx, workspace)
     _delete(tx, workspace, "")
 
 

@@ -18,6 +18,14 @@ from modelkeep.runs.events import (
     RunTagDeleted,
     RunUpdated,
 )
+from modelkeep.runs.service.belonging import (
+    ExperimentHead,
+    experiment_of_logged_model,
+    experiment_of_run,
+    experiments_among,
+    find_experiment,
+    find_experiment_named,
+)
 from modelkeep.runs.service.datasets import DatasetUse, log_inputs, log_outputs
 from modelkeep.runs.service.experiments import (
     active_experiment,
@@ -80,6 +88,7 @@ __all__ = [
     "ExperimentCreated",
     "ExperimentDeleted",
     "ExperimentEvent",
+    "ExperimentHead",
     "ExperimentRenamed",
     "ExperimentRestored",
     "ExperimentTagDeleted",
@@ -113,7 +122,12 @@ __all__ = [
     "delete_tag",
     "deleted_logged_model",
     "deleted_run",
+    "experiment_of_logged_model",
+    "experiment_of_run",
+    "experiments_among",
     "finalize_logged_model",
+    "find_experiment",
+    "find_experiment_named",
     "get_experiment",
     "get_experiment_by_name",
     "get_logged_model",

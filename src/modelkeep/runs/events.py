@@ -54,11 +54,12 @@ class ExperimentRestored(ExperimentEvent):
 
 @dataclass(frozen=True, slots=True)
 class ExperimentTagSet(ExperimentEvent):
-    """A tag of an experiment got a value."""
+    """A tag of an experiment got a value, in place of the one `before` if it had any."""
 
     kind: ClassVar[str] = "experiment.tag_set"
     key: str
     value: str
+    before: str | None
 
 
 @dataclass(frozen=True, slots=True)

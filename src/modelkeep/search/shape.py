@@ -1,6 +1,8 @@
 """Filters and orders with their values taken out, so that a compiled statement serves all searches of a shape."""
 
 import json
+from collections.abc import Iterator
+from itertools import count
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -85,7 +87,7 @@ def take_apart(expr: Expr | None) -> Filter:
     values: dict[str, Any] = {}
     if expr is None:
         return Filter((), values)
-    shape = _shape(expr, values, negated=False)
+    shape = _shape(expr, values, count(), negated=False)
     if isinstance(shape, Group) and shape.every:
         return Filter(_flat(shape), values)
     return Filter((shape,), values)
@@ -107,16 +109,16 @@ def _flat(group: Group) -> tuple[Shape, ...]:
     return tuple(parts)
 
 
-def _shape(expr: Expr, values: dict[str, Any], *, negated: bool) -> Shape:
+def _shape(expr: Expr, values: dict[str, Any], slots: Iterator[int], *, negated: bool) -> Shape:
     if isinstance(expr, Not):
-        return _shape(expr.term, values, negated=not negated)
+        return _shape(expr.term, values, slots, negated=not negated)
     if isinstance(expr, Comparison):
-        return _term(expr, values, negated)
-    return Group(isinstance(expr, And) != negated, tuple(_shape(term, values, negated=negated) for term in expr.terms))
+        return _term(expr, values, next(slots), negated)
+    parts = tuple(_shape(term, values, slots, negated=negated) for term in expr.terms)
+    return Group(isinstance(expr, And) != negated, parts)
 
 
-def _term(comparison: Comparison, values: dict[str, Any], negated: bool) -> Term:
-    slot = sum(1 for name in values if name[0] == "v")
+def _term(comparison: Comparison, values: dict[str, Any], slot: int, negated: bool) -> Term:
     named = comparison.entity in _FREE_KEYS
     if named:
         values[f"k{slot}"] = comparison.key

@@ -14,6 +14,7 @@ from modelkeep.runs import (
     ExperimentView,
     LoggedModelView,
     RunView,
+    experiments_among,
     load_experiments,
     load_logged_models,
     load_runs,
@@ -147,7 +148,7 @@ def _seen(tx: Tx, numbers: Sequence[int]) -> list[int]:
     sight = tx.caller.sight
     if sight is None or sight.experiments.is_all:
         return list(numbers)
-    found = load_experiments(tx, numbers)
+    found = experiments_among(tx, numbers)
     return [one.id for one in found if sight.experiments.shows(str(one.id), one.name)]
 
 
@@ -156,7 +157,7 @@ def _among_seen(tx: Tx, expr: Expr | None) -> Expr | None:
         return expr
     seen = tx.caller.sight.experiments
     wanted = [int(one) for one in seen.ids | seen.hidden_ids]
-    return among_seen(expr, seen, lambda: {str(one.id): one.name for one in load_experiments(tx, wanted)})
+    return among_seen(expr, seen, lambda: {str(one.id): one.name for one in experiments_among(tx, wanted)})
 
 
 def _corners(tx: Tx, numbers: Sequence[int], lifecycles: Sequence[str]) -> list[Corner]:

@@ -223,12 +223,56 @@ def test_explanations_hide_what_may_not_be_read(cast: Cast, team: str) -> None:
         path = f"access/explain?verb=read&resource={resource}&user={user}"
         return str(person.refused(status, "GET", path, workspace=team)["detail"])
 
-    assert ask("model/fraud").replace("fraud", "X") == ask("model/absent").replace("absent", "X")
+    of_self = "access/explain?verb=read&resource=model/"
+    hidden, absent = (person.ok("GET", of_self + name, workspace=team) for name in ("fraud", "absent"))
+    assert hidden | {"resource": ""} == absent | {"resource": ""}
+    assert (hidden["exists"], hidden["allowed"]) == (False, False)
     other = cast.workspace()
     assert ask(f"workspace/{other}").replace(other, "X") == ask("workspace/absent").replace("absent", "X")
-    assert ask("model/fraud", manager.name) == ask("model/fraud")
+    assert ask("model/fraud", manager.name).replace("fraud", "X") == ask("model/absent", manager.name).replace(
+        "absent", "X"
+    )
     ask("model/clf", manager.name, 403)
     assert person.ok("GET", "access/explain?verb=manage&resource=server")["allowed"] is False
+
+
+def test_of_what_nobody_made_yet_patterns_decide(cast: Cast, team: str) -> None:
+    """Of a name that no model or experiment has, an explanation says what would hold for one: for oneself, and for
+    others to whoever would look after it.
+    """
+    person, manager = cast.person(), cast.member("manager", team)
+    given = cast.give(person, "contributor", team, kind="model", pattern="new-*")
+    ask = "access/explain?verb=register&resource="
+    mine = person.ok("GET", f"{ask}model/new-one", workspace=team)
+    assert (mine["allowed"], mine["exists"], mine["grant"]["assignment_id"]) == (True, False, given["id"])
+    assert manager.ok("GET", f"{ask}model/new-one&user={person.name}", workspace=team) == mine
+
+    for resource in ("model/other", "experiment/new-one"):
+        refused = person.ok("GET", ask + resource, workspace=team)
+        assert (refused["allowed"], refused["exists"]) == (False, False)
+        assert refused["who_can_grant"] == ["admin", manager.name]
+    assert person.ok("GET", f"{ask}server", workspace=team)["exists"] is True
+    person.refused(403, "GET", f"{ask}model/new-one&user={manager.name}", workspace=team)
+
+
+def test_an_explanation_tells_nobody_what_is_denied_them(cast: Cast, team: str) -> None:
+    """A model that is denied to somebody who may read all others is explained to them as one that nobody made; who
+    looks after it is told the truth.
+    """
+    person, manager = cast.member("viewer", team), cast.member("manager", team)
+    cast.give(person, "administrator", team, model="fraud", effect="deny")
+    ask = "access/explain?verb=read&resource=model/"
+    hidden, absent = (person.ok("GET", ask + name, workspace=team) for name in ("fraud", "absent"))
+    assert hidden | {"resource": ""} == absent | {"resource": ""}
+    assert hidden["exists"] is False
+    hidden, absent = (
+        person.refused(403, "GET", f"{ask}{name}&user={manager.name}", workspace=team)["detail"]
+        for name in ("fraud", "absent")
+    )
+    assert hidden.replace("fraud", "X") == absent.replace("absent", "X")
+
+    told = manager.ok("GET", f"{ask}fraud&user={person.name}", workspace=team)
+    assert (told["allowed"], told["exists"]) == (False, True)
 
 
 @pytest.mark.parametrize(

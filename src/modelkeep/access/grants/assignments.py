@@ -6,11 +6,11 @@ from typing import Any
 
 from modelkeep.access import people
 from modelkeep.access.grants import store
-from modelkeep.access.grants.events import RoleAssigned, RoleUnassigned
+from modelkeep.access.grants.events import RoleAssigned, RolePermissionAdded, RolePermissionChanged, RoleUnassigned
 from modelkeep.access.grants.patterns import check_kind, check_pattern
 from modelkeep.access.grants.rights import group_principal, rights_of, user_principal, workspace_principal
-from modelkeep.access.grants.roles import ADMINISTRATOR, find_role, no_role, prepare_roles
-from modelkeep.access.people.events import GroupDeleted, UserDeleted
+from modelkeep.access.grants.roles import ADMINISTRATOR, MOST_TOGETHER, find_role, no_role, prepare_roles
+from modelkeep.access.people.events import GroupDeleted, MemberAdded, UserDeleted
 from modelkeep.access.rules import (
     ANY,
     SERVER,
@@ -24,6 +24,7 @@ from modelkeep.access.rules import (
 )
 from modelkeep.access.store import workspace as workspace_row
 from modelkeep.core.errors import Conflict, InvalidInput, NotFound
+from modelkeep.core.events import Event
 from modelkeep.core.types import NOWHERE
 from modelkeep.db import Tx
 
@@ -62,6 +63,7 @@ def assign(tx: Tx, new: NewAssignment) -> Any:
         if standing.expires_at == new.expires_at:
             return standing
         raise Conflict("This role was given on the same already, until another time: take that back first.")
+    _check_most(tx, key["principal"], new)
     values = key | {"created_by": tx.actor.name, "created_at": tx.now}
     given = store.insert_assignment(tx, values | {"expires_at": new.expires_at, "reason": new.reason})
     row = store.assignment(tx, given)
@@ -75,12 +77,16 @@ def unassign(tx: Tx, assignment_id: int) -> None:
     """Take a role back. Raises NotFound, or Conflict for the last administrator."""
     row = get_assignment(tx, assignment_id)
     _locked_role(tx, row.role_id)
-    fact = _fact(tx, row)
-    if not store.delete_assignment(tx, assignment_id):
-        raise no_assignment(assignment_id)
-    tx.emit(RoleUnassigned(*fact))
+    _take(tx, row)
     if row.role_id == ADMINISTRATOR.id and row.workspace == ANY and row.effect == Effect.ALLOW:
         _check_administered(tx)
+
+
+def _take(tx: Tx, row: Any) -> None:
+    fact = _fact(tx, row)
+    if not store.delete_assignment(tx, row.id):
+        raise no_assignment(row.id)
+    tx.emit(RoleUnassigned(*fact))
 
 
 def get_assignment(tx: Tx, assignment_id: int) -> Any:
@@ -97,11 +103,14 @@ def no_assignment(assignment_id: int) -> NotFound:
 
 
 def make_administrator(tx: Tx, user_id: str) -> None:
-    """Give somebody the administrator role everywhere, where they have it not."""
+    """Give somebody the administrator role everywhere, for good, where they have it not."""
     prepare_roles(tx)
     key = {"principal": user_principal(user_id), "role_id": ADMINISTRATOR.id, "effect": str(Effect.ALLOW)}
     key |= {"workspace": ANY, "kind": ANY, "pattern": ANY}
-    if store.same_assignment(tx, **key) is None:
+    standing = store.same_assignment(tx, **key)
+    if standing is not None and standing.expires_at is not None:
+        _take(tx, standing)
+    if standing is None or standing.expires_at is not None:
         values = key | {"created_by": tx.actor.name, "created_at": tx.now, "expires_at": None, "reason": ""}
         tx.emit(RoleAssigned(*_fact(tx, store.assignment(tx, store.insert_assignment(tx, values)))))
 
@@ -120,7 +129,7 @@ def principal_named(tx: Tx, text: str) -> str:
     if kind == "user" and slash:
         user = people.find_user(tx, name)
         if user is None:
-            raise NotFound(f"No person or service has the name '{name}'.", "principal")
+            raise NotFound(f"No person or service has the name '{name[:80]}'.", "principal")
         return user_principal(user.id)
     if kind == "group" and slash:
         return group_principal(people.get_group(tx, name).id)
@@ -128,7 +137,9 @@ def principal_named(tx: Tx, text: str) -> str:
         # Whether there is such a workspace is not for whoever shares with it to find out.
         check_workspace_name(name, "principal")
         return workspace_principal(name)
-    raise InvalidInput("A principal is user/NAME, group/NAME, or workspace/NAME to share with.", "principal")
+    raise InvalidInput(
+        f"'{text[:80]}' is no principal: write user/NAME for a person or a service, or group/NAME.", "principal"
+    )
 
 
 def name_of_principal(tx: Tx, principal: str) -> str:
@@ -196,6 +207,14 @@ def _check(tx: Tx, new: NewAssignment) -> None:
         _check_share(new)
 
 
+def _check_most(tx: Tx, principal: str, new: NewAssignment) -> None:
+    if sum(row.workspace == new.workspace for row in store.assignments_of(tx, principal)) >= MOST_TOGETHER:
+        raise Conflict(
+            f"'{new.principal}' was given {MOST_TOGETHER} roles in '{new.workspace}' already: take some back, or give "
+            "one on the beginning of names."
+        )
+
+
 def _check_share(new: NewAssignment) -> None:
     """What is shared with another workspace is one thing, to be read, for a while."""
     if new.role != "viewer" or new.effect != Effect.ALLOW or id_in(new.pattern) is None or new.workspace == ANY:
@@ -217,13 +236,35 @@ def target_of(row: Any) -> Target:
 
 
 def administrators(tx: Tx) -> set[str]:
-    """The ids of those who hold the administrator role everywhere, by themselves or in a group."""
-    return {one for row in store.assignments_of_role(tx, ADMINISTRATOR.id) for one in _administering(tx, row)}
+    """The ids of those who hold the administrator role everywhere now, by themselves or in a group."""
+    rows = store.assignments_of_role(tx, ADMINISTRATOR.id)
+    held = (row for row in rows if row.expires_at is None or row.expires_at > tx.now)
+    return {one for row in held for one in _administering(tx, row)}
+
+
+def keep_administered(tx: Tx, _event: Event) -> None:
+    """Let nobody who signed in end what makes the last administrator one. Raises Conflict."""
+    if tx.actor.id:
+        _check_administered(tx)
+
+
+def keep_administered_by_roles(tx: Tx, event: RolePermissionAdded | RolePermissionChanged) -> None:
+    """Let no permission of a role that is given everywhere deny the last administrator that. Raises Conflict."""
+    if any(row.workspace == ANY for row in store.assignments_of_role(tx, event.role_id)):
+        _check_administered(tx)
+
+
+def keep_administered_by_group(tx: Tx, event: MemberAdded) -> None:
+    """Let no group that the last administrator comes into deny them that. Raises Conflict."""
+    if any(row.workspace == ANY for row in store.assignments_of(tx, group_principal(event.group_id))):
+        _check_administered(tx)
 
 
 def _check_administered(tx: Tx) -> None:
-    """Raises Conflict where nobody would be left who could undo this."""
-    rows = (people.user(tx, one) for one in sorted(administrators(tx)))
+    """Raises Conflict where nobody would be left who could undo this, or only until a day on which nobody looks."""
+    _locked_role(tx, ADMINISTRATOR.id)
+    held = (row for row in store.assignments_of_role(tx, ADMINISTRATOR.id) if row.expires_at is None)
+    rows = (people.user(tx, one) for one in sorted({one for row in held for one in _administering(tx, row)}))
     if not any(row is not None and people.is_enabled(tx, row) and _administers(tx, row.id) for row in rows):
         raise Conflict("This would leave nobody who administers the registry.")
 

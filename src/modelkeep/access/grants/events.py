@@ -3,20 +3,27 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from modelkeep.access.rules import ANY
 from modelkeep.core.events import Event
 
 
 @dataclass(frozen=True, slots=True)
 class _OfRole(Event):
-    """A fact about a role."""
+    """A fact about a role; its workspace is empty where it is known everywhere."""
 
     role_id: int
     name: str
+    workspace: str
 
     @property
     def resource(self) -> str:
         """The role by the id that it keeps."""
         return f"role/{self.role_id}"
+
+    @property
+    def place(self) -> str:
+        """The workspace that has the role."""
+        return self.workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +32,6 @@ class RoleMade(_OfRole):
 
     kind: ClassVar[str] = "role.made"
 
-    workspace: str
     description: str | None
 
 
@@ -96,6 +102,11 @@ class _OfAssignment(Event):
     def resource(self) -> str:
         """Whom it is about."""
         return self.principal
+
+    @property
+    def place(self) -> str:
+        """The workspace that it is held in."""
+        return "" if self.workspace == ANY else self.workspace
 
 
 @dataclass(frozen=True, slots=True)

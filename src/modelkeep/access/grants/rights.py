@@ -1,7 +1,9 @@
 """What somebody may do now: their assignments, those of their groups, and what is shared with their workspaces."""
 
 import json
+import sys
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from modelkeep.access.grants import store
@@ -10,6 +12,7 @@ from modelkeep.core.types import Actor
 from modelkeep.db import Tx
 
 _BUILT_IN = {role.id: role for role in BUILT_IN}
+_ALL = sys.maxsize
 
 
 def user_principal(user_id: str) -> str:
@@ -52,10 +55,14 @@ def rights_of_caller(tx: Tx) -> Rights:
     return OPEN if tx.actor.is_anonymous else as_narrowed(rights_of(tx, tx.actor.id), tx.actor)
 
 
-def who_may(tx: Tx, verb: Verb, target: Target) -> list[str]:
-    """The names of those who may do this to the target, for a question that is seldom asked."""
-    holders = store.holders_in(tx, json.dumps([target.workspace, ANY]))
-    return [holder.name for holder in holders if rights_of(tx, holder.id).decide(verb, target).allowed]
+def who_may(tx: Tx, verb: Verb, target: Target, most: int = _ALL) -> list[str]:
+    """The names of those who may do this to the target, so many at most. Only who holds a role with the verb is asked:
+    each refusal names them, and a workspace may have thousands of others.
+    """
+    built_in = json.dumps([role.id for role in BUILT_IN if verb in role.verbs])
+    holders = store.holders_of_verb(tx, json.dumps([target.workspace, ANY]), verb, built_in)
+    able = (holder.name for holder in holders if rights_of(tx, holder.id).decide(verb, target).allowed)
+    return list(islice(able, most))
 
 
 def _grants(tx: Tx, names: dict[str, str]) -> list[Grant]:

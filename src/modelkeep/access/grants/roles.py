@@ -27,6 +27,9 @@ ADMINISTRATOR = BUILT_IN[-1]
 EVERYWHERE = ""
 _BUILT_IN_NAMES = frozenset(role.name for role in BUILT_IN)
 _MOST_ID = 2**31 - 1
+# How many permissions a role may have, and how many roles on things of a workspace somebody: all of them are read for
+# each of their calls, and are conditions of each of their searches.
+MOST_TOGETHER = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ def find_role(tx: Tx, name: str, workspace: str) -> Any:
     row = store.role_named(tx, workspace, name) if workspace != ANY else None
     row = row or store.role_named(tx, EVERYWHERE, name)
     if row is None:
-        raise NotFound(f"No role has the name '{name}' here.", "role")
+        known = ", ".join(row.name for row in list_roles(tx, [workspace]))
+        raise NotFound(f"No role has the name '{name[:80]}' here. There are {known}.", "role")
     return row
 
 
@@ -103,7 +107,7 @@ def change_role(tx: Tx, role_id: int, name: str | None = None, description: str 
             raise AlreadyExists(f"There is a role '{new['name']}' already.", "name")
     check_text("description", description)
     store.update_role(tx, role_id, str(new["name"]), new["description"])
-    tx.emit(RoleChanged(role_id, role.name, new, old))
+    tx.emit(RoleChanged(role_id, role.name, role.workspace, new, old))
     return store.role(tx, role_id)
 
 
@@ -113,7 +117,7 @@ def delete_role(tx: Tx, role_id: int) -> None:
     permissions = [permission_fact(row) for row in store.permissions_of_role(tx, role_id)]
     holders = [row.principal for row in store.assignments_of_role(tx, role_id)]
     store.delete_role(tx, role_id)
-    tx.emit(RoleDeleted(role_id, role.name, permissions, holders))
+    tx.emit(RoleDeleted(role_id, role.name, role.workspace, permissions, holders))
 
 
 def permissions_of_role(tx: Tx, role: Any) -> list[Any]:
@@ -128,9 +132,11 @@ def add_permission(tx: Tx, role_id: int, new: NewPermission) -> Any:
     check_kind(new.kind)
     check_pattern(new.pattern)
     check_aliases(new.aliases)
+    if len(store.permissions_of_role(tx, role_id)) >= MOST_TOGETHER:
+        raise Conflict(f"The role '{role.name}' has {MOST_TOGETHER} permissions already: make another for more.")
     values |= {"role_id": role_id, "kind": new.kind, "pattern": new.pattern, "aliases": new.aliases}
     row = store.role_permission(tx, store.insert_permission(tx, values))
-    tx.emit(RolePermissionAdded(role_id, role.name, permission_fact(row)))
+    tx.emit(RolePermissionAdded(role_id, role.name, role.workspace, permission_fact(row)))
     return row
 
 
@@ -140,7 +146,7 @@ def change_permission(tx: Tx, permission_id: int, verbs: Sequence[str], effect: 
     role = _own_role(tx, row.role_id)
     store.update_permission(tx, permission_id, _effect(effect), json.dumps(_verbs(verbs)))
     new = store.role_permission(tx, permission_id)
-    tx.emit(RolePermissionChanged(role.id, role.name, permission_fact(new), permission_fact(row)))
+    tx.emit(RolePermissionChanged(role.id, role.name, role.workspace, permission_fact(new), permission_fact(row)))
     return new
 
 
@@ -149,7 +155,7 @@ def remove_permission(tx: Tx, permission_id: int) -> None:
     row = get_permission(tx, permission_id)
     role = _own_role(tx, row.role_id)
     store.delete_permission(tx, permission_id)
-    tx.emit(RolePermissionRemoved(role.id, role.name, permission_fact(row)))
+    tx.emit(RolePermissionRemoved(role.id, role.name, role.workspace, permission_fact(row)))
 
 
 def get_permission(tx: Tx, permission_id: int) -> Any:

@@ -6,7 +6,7 @@ from sqlalchemy import Table, Text, bindparam, delete, insert, or_, select, upda
 
 from modelkeep.access.tables import assignments, group_members, groups, role_permissions, roles, users
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import insert_unless_taken, integer, one_of_texts, upsert
+from modelkeep.db.dialect import insert_unless_taken, integer, one_of_integers, one_of_texts, upsert
 
 
 def _binds(table: Table) -> dict[str, Any]:
@@ -119,7 +119,7 @@ _INSERT_ASSIGNMENT = Prepared(insert(assignments).values(_binds(assignments)).re
 _DELETE_ASSIGNMENT = Prepared(delete(assignments).where(assignments.c.id == bindparam("id")))
 _DELETE_OF_PRINCIPAL = Prepared(delete(assignments).where(assignments.c.principal == bindparam("principal")))
 _DELETE_OF_ROLE = Prepared(delete(assignments).where(assignments.c.role_id == bindparam("role_id")))
-_HOLDERS = Prepared(
+_HOLDERS_HERE = (
     select(users.c.id, users.c.name, users.c.kind)
     .distinct()
     .select_from(users)
@@ -137,6 +137,18 @@ _HOLDERS = Prepared(
         one_of_texts(assignments.c.workspace, "workspaces"),
     )
     .order_by(users.c.name)
+)
+_HOLDERS = Prepared(_HOLDERS_HERE)
+_HOLDERS_OF_VERB = Prepared(
+    _HOLDERS_HERE.where(
+        assignments.c.effect == "allow",
+        or_(
+            one_of_integers(assignments.c.role_id, "built_in"),
+            assignments.c.role_id.in_(
+                select(role_permissions.c.role_id).where(role_permissions.c.verbs.like(bindparam("verb")))
+            ),
+        ),
+    )
 )
 
 
@@ -282,3 +294,8 @@ def delete_assignments_of(tx: Tx, principal: str) -> None:
 def holders_in(tx: Tx, workspaces: str) -> list[Any]:
     """Everybody who was given anything in these workspaces (a JSON list) and can sign in: id, name, kind."""
     return tx.rows(_HOLDERS, workspaces=workspaces)
+
+
+def holders_of_verb(tx: Tx, workspaces: str, verb: str, built_in: str) -> list[Any]:
+    """The same of who holds a role that allows a verb: one of `built_in` (a JSON list of ids), or one made here."""
+    return tx.rows(_HOLDERS_OF_VERB, workspaces=workspaces, verb=f'%"{verb}"%', built_in=built_in)

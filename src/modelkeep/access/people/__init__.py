@@ -14,6 +14,7 @@ from modelkeep.access.people.groups import (
     member_ids,
     members_of,
     remove_member,
+    rename_group,
     set_groups_of,
 )
 from modelkeep.access.people.rules import PERSON, SERVICE, check_name, is_name
@@ -28,6 +29,7 @@ from modelkeep.access.people.service import (
     list_users,
     make_user,
     names_of,
+    rename_user,
     services_of,
     set_password,
     user,
@@ -61,6 +63,8 @@ __all__ = [
     "members_of",
     "names_of",
     "remove_member",
+    "rename_group",
+    "rename_user",
     "services_of",
     "set_groups_of",
     "set_password",

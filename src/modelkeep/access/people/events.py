@@ -41,6 +41,15 @@ class UserChanged(_OfUser):
 
 
 @dataclass(frozen=True, slots=True)
+class UserRenamed(_OfUser):
+    """A person or service has another name; the id, and all that hangs on it, stays."""
+
+    kind: ClassVar[str] = "user.renamed"
+
+    old_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class UserDisabled(_OfUser):
     """A person or service can no longer sign in."""
 
@@ -99,6 +108,15 @@ class GroupMade(_OfGroup):
     kind: ClassVar[str] = "group.made"
 
     description: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRenamed(_OfGroup):
+    """A group has another name; the id, and all that hangs on it, stays."""
+
+    kind: ClassVar[str] = "group.renamed"
+
+    old_name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ _DESCRIBE = Prepared(
     .where(groups.c.id == bindparam("group"))
     .values(description=bindparam("new_description", type_=groups.c.description.type))
 )
+_RENAME = Prepared(update(groups).where(groups.c.id == bindparam("group")).values(name=bindparam("new_name")))
 _DELETE = Prepared(delete(groups).where(groups.c.id == bindparam("group")))
 _EMPTY = Prepared(delete(group_members).where(group_members.c.group_id == bindparam("group")))
 _JOIN = Prepared(upsert(group_members, ["user_id", "group_id", "source"], []))
@@ -99,6 +100,16 @@ def insert_group(tx: Tx, values: dict[str, Any]) -> bool:
 def describe(tx: Tx, group_id: str, description: str | None) -> None:
     """Set a group's description."""
     tx.run(_DESCRIBE, group=group_id, new_description=description)
+
+
+def rename(tx: Tx, row: Any, name: str) -> bool:
+    """Give a group, whose row the caller has locked, another name; False if it is taken."""
+    # An INSERT waits for whoever takes the name at the same moment and then says so, which an UPDATE does not.
+    placeholder = f"{row.id} renamed"
+    if not insert_group(tx, row._asdict() | {"id": placeholder, "name": name}):
+        return False
+    tx.run(_DELETE, group=placeholder)
+    return tx.run(_RENAME, group=row.id, new_name=name) == 1
 
 
 def delete_group(tx: Tx, group_id: str) -> bool:

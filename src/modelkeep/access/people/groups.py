@@ -11,6 +11,7 @@ from modelkeep.access.people.events import (
     GroupDeleted,
     GroupDescribed,
     GroupMade,
+    GroupRenamed,
     GroupsOfUserReplaced,
     MemberAdded,
     MemberRemoved,
@@ -91,6 +92,17 @@ def describe_group(tx: Tx, name: str, description: str | None) -> Any:
         group_store.describe(tx, found.id, description)
         tx.emit(GroupDescribed(found.id, name, description, found.description))
     return get_group(tx, name)
+
+
+def rename_group(tx: Tx, name: str, new_name: str) -> Any:
+    """Give a group another name; its members and roles stay. Raises InvalidInput, AlreadyExists, NotFound."""
+    check_name(new_name, "new_name")
+    found = _locked(tx, name)
+    if new_name != name:
+        if not group_store.rename(tx, found, new_name):
+            raise AlreadyExists(f"There is a group named '{new_name}' already.", "new_name")
+        tx.emit(GroupRenamed(found.id, new_name, name))
+    return get_group(tx, new_name)
 
 
 def delete_group(tx: Tx, name: str) -> None:

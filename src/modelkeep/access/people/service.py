@@ -13,6 +13,7 @@ from modelkeep.access.people.events import (
     UserDisabled,
     UserEnabled,
     UserMade,
+    UserRenamed,
 )
 from modelkeep.access.people.rules import FIRST_ADMINISTRATOR, PERSON, SERVICE, check_name, check_text
 from modelkeep.core.errors import AlreadyExists, Conflict, InvalidInput, NotFound
@@ -74,7 +75,8 @@ def make_user(
     """A new person, or a service that a person (`owner`, a row) answers for. Raises AlreadyExists, InvalidInput."""
     check_name(name)
     check_text("display_name", display_name)
-    _check_owner(name, kind, owner)
+    _check_service_name(name, kind, "name")
+    _check_owner(kind, owner)
     row: dict[str, Any] = {"id": f"u-{secrets.token_hex(8)}", "name": name, "kind": kind, "display_name": display_name}
     row |= {"owner_id": owner.id if owner else None, "password_hash": password_hash, "created_at": tx.now}
     if not store.insert_user(tx, row | {"disabled_at": None, "deleted_at": None, "sessions_after": 0}):
@@ -83,9 +85,12 @@ def make_user(
     return store.user(tx, row["id"])
 
 
-def _check_owner(name: str, kind: str, owner: Any | None) -> None:
+def _check_service_name(name: str, kind: str, field: str) -> None:
     if kind == SERVICE and name == FIRST_ADMINISTRATOR:
-        raise InvalidInput(f"'{name}' is the name of the registry's first administrator, a person.", "name")
+        raise InvalidInput(f"'{name}' is the name of the registry's first administrator, a person.", field)
+
+
+def _check_owner(kind: str, owner: Any | None) -> None:
     if (kind == SERVICE) != (owner is not None):
         raise InvalidInput("A service has a person as its owner, and a person has none.", "owner")
     if owner is not None and owner.kind != PERSON:
@@ -95,13 +100,28 @@ def _check_owner(name: str, kind: str, owner: Any | None) -> None:
 def change_user(tx: Tx, row: Any, *, display_name: str | None, owner: Any | None = None) -> Any:
     """Say something else of somebody; `owner` is who answers for a service from now on."""
     check_text("display_name", display_name)
-    _check_owner(row.name, row.kind, owner)
+    _check_owner(row.kind, owner)
     new = {"display_name": display_name, "owner_id": owner.id if owner else None}
     before = {key: getattr(row, key) for key in new if getattr(row, key) != new[key]}
     if before:
         store.describe(tx, row.id, **new)
         tx.emit(UserChanged(row.id, row.name, {key: new[key] for key in before}, before))
     return store.user(tx, row.id)
+
+
+def rename_user(tx: Tx, row: Any, new_name: str) -> Any:
+    """Give somebody another name. All that they have and may do hangs on their id, and stays; what they did is told
+    under the name that they had. Raises InvalidInput, AlreadyExists, NotFound.
+    """
+    check_name(new_name, "new_name")
+    _check_service_name(new_name, row.kind, "new_name")
+    found = _locked(tx, row)
+    if found.name == new_name:
+        return found
+    if not store.rename(tx, found, new_name):
+        raise AlreadyExists(f"The name '{new_name}' is taken.", "new_name")
+    tx.emit(UserRenamed(found.id, new_name, found.name))
+    return store.user(tx, found.id)
 
 
 def disable_user(tx: Tx, row: Any) -> None:

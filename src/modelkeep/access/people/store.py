@@ -30,6 +30,8 @@ def _setting(*names: str) -> Prepared:
 
 
 _DESCRIBE = _setting("display_name", "owner_id")
+_RENAME = _setting("name")
+_DELETE_PLACEHOLDER = Prepared(delete(users).where(users.c.id == bindparam("user")))
 _SET_PASSWORD = _setting("password_hash", "sessions_after")
 _ENABLE = _setting("disabled_at")
 _DISABLE = _setting("disabled_at", "sessions_after")
@@ -76,6 +78,16 @@ def insert_user(tx: Tx, values: dict[str, Any]) -> bool:
 def describe(tx: Tx, user_id: str, display_name: str | None, owner_id: str | None) -> None:
     """Set what is said of somebody."""
     tx.run(_DESCRIBE, user=user_id, new_display_name=display_name, new_owner_id=owner_id)
+
+
+def rename(tx: Tx, row: Any, name: str) -> bool:
+    """Give somebody, whose row the caller has locked, another name; False if it is taken."""
+    # An INSERT waits for whoever takes the name at the same moment and then says so, which an UPDATE does not.
+    placeholder = f"{row.id} renamed"
+    if not insert_user(tx, row._asdict() | {"id": placeholder, "name": name}):
+        return False
+    tx.run(_DELETE_PLACEHOLDER, user=placeholder)
+    return tx.run(_RENAME, user=row.id, new_name=name) == 1
 
 
 def set_password(tx: Tx, user_id: str, password_hash: str) -> bool:

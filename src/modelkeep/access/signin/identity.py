@@ -6,7 +6,6 @@ stands is looked up every second.
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import secrets
 import time
@@ -126,11 +125,12 @@ class HeaderIdentity:
         return known.actor
 
     async def _still_stands(self, known: _Remembered) -> bool:
-        """Whether the password was compared lately, and neither it nor the right to sign in has changed since."""
+        """Whether the password was compared lately, and it, the name and the right to sign in are what they were."""
         if known.until_hashed <= time.monotonic():
             return False
         user = await self._database.read_quickly(SYSTEM, lambda tx: people.user(tx, known.actor.id))
-        return user is not None and has_password(user) and user.password_hash == known.password_hash
+        same = user is not None and (user.name, user.password_hash) == (known.actor.name, known.password_hash)
+        return same and has_password(user)
 
     async def _once(self, key: bytes, check: Callable[[], Awaitable[Any]]) -> Any:
         """The outcome of a check; calls that come with the same meanwhile share it."""
@@ -181,6 +181,6 @@ def credentials_in(authorization: str) -> tuple[str, str]:
         return "", ""
     try:
         name, _, secret = base64.b64decode(rest, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, or of no text
         return "", ""
     return name, secret

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelkeep.access import people
+from modelkeep.access.people.rules import FIRST_ADMINISTRATOR
 from modelkeep.access.signin import oidc_store as store
 from modelkeep.access.signin.session_events import LoginLinked
 from modelkeep.config import OidcSettings
@@ -63,8 +64,9 @@ def _name(claims: Mapping[str, Any], email: str) -> str:
     preferred = claims.get("preferred_username")
     for given in (preferred, email):
         name = given.lower() if isinstance(given, str) else ""
-        # What looks like an address must be one that the issuer verified.
-        if _can_be(name) and ("@" not in name or name == email):
+        # What looks like an address must be one that the issuer verified. Who is called as the first administrator was,
+        # who may be gone, would be made one at the next recovery.
+        if _can_be(name) and name != FIRST_ADMINISTRATOR and ("@" not in name or name == email):
             return name
     raise Forbidden(
         "The identity provider gives no name that can be used here: preferred_username, or a verified email address, "

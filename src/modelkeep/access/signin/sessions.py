@@ -16,6 +16,7 @@ from modelkeep.core.errors import Unauthenticated
 from modelkeep.core.types import SYSTEM, Actor
 from modelkeep.db import Database, Tx
 
+SESSION = "session"
 IDLE_MS = 30 * 60 * 1000
 LONGEST_MS = 12 * 60 * 60 * 1000
 SECRET_CHARACTERS = 43
@@ -66,6 +67,13 @@ def standing_session(tx: Tx, secret: str) -> Any:
     if row is None or not _stands(row, tx.now) or row.disabled_at is not None or row.deleted_at is not None:
         raise Unauthenticated(_OVER)
     return row
+
+
+def check_session(tx: Tx, user_id: str, handle: str) -> None:
+    """Refuse what was begun in somebody's session that does not stand any more. Raises Unauthenticated."""
+    rows = (row for row in store.sessions_of(tx, user_id) if row.id.startswith(handle))
+    if not handle or not any(_stands(row, tx.now) for row in rows):
+        raise Unauthenticated(_OVER)
 
 
 def view_session(tx: Tx, secret: str) -> SessionView:
@@ -123,4 +131,4 @@ class Sessions:
         row, now = await self._database.read_quickly(SYSTEM, lambda tx: (standing_session(tx, secret), tx.now))
         if now - row.last_seen_at >= _SEEN_EACH_MS:
             await self._database.write(SYSTEM, lambda tx: store.note_seen(tx, row.id))
-        return Actor(row.name, "session", row.id[:_HANDLE], row.user_id)
+        return Actor(row.name, SESSION, row.id[:_HANDLE], row.user_id)

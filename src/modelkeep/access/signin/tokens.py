@@ -100,8 +100,8 @@ def create_token(tx: Tx, owner: Any, wanted: Wanted, *, may_never: bool = False)
         owner,
         name=wanted.name,
         expires_at=_expiry(tx, wanted, may_never=may_never),
-        workspaces=_within("workspaces", wanted.workspaces, tx.actor.workspaces),
-        verbs=_within("verbs", wanted.verbs, tx.actor.verbs),
+        workspaces=within("workspaces", wanted.workspaces, tx.actor.workspaces),
+        verbs=within("verbs", wanted.verbs, tx.actor.verbs),
     )
     return new, get_token(tx, new.id)
 
@@ -146,8 +146,11 @@ def _end_of_present(tx: Tx) -> int | None:
     return None if row is None else row.expires_at
 
 
-def _within(field: str, asked: Sequence[str] | None, limit: frozenset[str] | None) -> Sequence[str] | None:
-    """What a new token is narrowed to: what was asked, which must lie within what its maker was narrowed to."""
+def within(field: str, asked: Sequence[str] | None, limit: frozenset[str] | None) -> Sequence[str] | None:
+    """What a new token is narrowed to: what was asked, which must lie within what its maker was narrowed to.
+
+    Raises Forbidden.
+    """
     if limit is None:
         return asked
     if asked is None:

@@ -8,7 +8,7 @@ import json
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -72,8 +72,12 @@ class Judged:
 
 
 def trust_issuer(tx: Tx, new: NewIssuer) -> Any:
-    """Trust an issuer. Raises InvalidInput, NotFound (the service), AlreadyExists (the name)."""
+    """Trust an issuer, for tokens that may do no more than the one that the caller uses.
+
+    Raises InvalidInput, NotFound (the service), AlreadyExists (the name), Forbidden.
+    """
     people.check_name(new.name)
+    new = _narrowed(tx, new)
     _check_issuer(new)
     _check_limits(tx, new)
     service = people.get_user(tx, new.service, people.SERVICE)
@@ -86,6 +90,12 @@ def trust_issuer(tx: Tx, new: NewIssuer) -> Any:
     said = (row["id"], new.name, new.issuer, new.audience, new.keys is not None, dict(new.claims))
     tx.emit(IssuerTrusted(*said, service.id, service.name, **limits))  # type: ignore[arg-type]
     return get_issuer(tx, new.name)
+
+
+def _narrowed(tx: Tx, new: NewIssuer) -> NewIssuer:
+    """The same within what the caller's token is limited to: or it would make itself others that may do more."""
+    workspaces = tokens.within("workspaces", new.workspaces, tx.actor.workspaces)
+    return replace(new, workspaces=workspaces, verbs=tokens.within("verbs", new.verbs, tx.actor.verbs))
 
 
 def get_issuer(tx: Tx, name: str) -> Any:

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from modelkeep.artifacts.deletion.service import clear_tree, hold_tree
@@ -50,9 +50,15 @@ def no_push(push_id: str) -> NotFound:
 
 
 def push_maker(tx: Tx, push_id: str) -> str | None:
-    """The name of who opened a push; None if there is none."""
+    """The lasting id of who opened a push, empty where nobody signed in; None if there is none."""
     row = store.push(tx, push_id) if _ID.fullmatch(push_id) else None
-    return None if row is None else str(row.created_by)
+    return None if row is None else str(row.created_by_id)
+
+
+def adopt_pushes(tx: Tx, makers: Mapping[str, str]) -> None:
+    """Give the pushes that were opened by a name, before people had lasting ids, to whom has its id (name to id)."""
+    for name, user_id in makers.items():
+        store.adopt(tx, name, user_id)
 
 
 def push_files(tx: Tx, push_id: str) -> list[ManifestFile]:
@@ -62,7 +68,7 @@ def push_files(tx: Tx, push_id: str) -> list[ManifestFile]:
 
 def hold_push(tx: Tx, source: str) -> str | None:
     """The id of the push that a source is the whole of, if it is one: nothing comes to it until `close_push`."""
-    push_id = _named_by(tx, source)
+    push_id = _named_by(tx, source) if tx.caller.finds_source else None
     if push_id is None or not hold_tree(tx, store.owner_of(push_id)) or store.push(tx, push_id) is None:
         return None
     return push_id

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, insert, select
+from sqlalchemy import bindparam, delete, exists, insert, select, update
 
 from modelkeep.artifacts.tables import pushes, tree_files, trees
 from modelkeep.db import Prepared, Tx
@@ -12,10 +12,17 @@ _OF_ID = (pushes.c.workspace == bindparam("workspace")) & (pushes.c.id == bindpa
 _OF_OWNER = (trees.c.workspace == bindparam("workspace")) & (trees.c.owner == bindparam("owner"))
 
 _INSERT = Prepared(
-    insert(pushes).values({name: bindparam(name) for name in ("workspace", "id", "created_by", "created_at")})
+    insert(pushes).values(
+        {name: bindparam(name) for name in ("workspace", "id", "created_by", "created_by_id", "created_at")}
+    )
 )
 _PUSH = Prepared(select(pushes).where(_OF_ID))
 _DELETE = Prepared(delete(pushes).where(_OF_ID))
+_ADOPT = Prepared(
+    update(pushes)
+    .where(pushes.c.created_by == bindparam("name"), pushes.c.created_by_id == "")
+    .values(created_by_id=bindparam("user_id"))
+)
 _DELETE_TREE = Prepared(delete(trees).where(_OF_OWNER, trees.c.digest.is_(None)))
 _TOUCHED = exists().where(
     trees.c.workspace == pushes.c.workspace,
@@ -37,7 +44,14 @@ def owner_of(push_id: str) -> str:
 
 def insert_push(tx: Tx, push_id: str) -> None:
     """Write a push down."""
-    tx.run(_INSERT, workspace=tx.workspace, id=push_id, created_by=tx.actor.name, created_at=tx.now)
+    actor = tx.actor
+    values = {"id": push_id, "created_by": actor.name, "created_by_id": actor.id, "created_at": tx.now}
+    tx.run(_INSERT, workspace=tx.workspace, **values)
+
+
+def adopt(tx: Tx, name: str, user_id: str) -> None:
+    """Give the pushes of a name that are nobody's to the user who bears it."""
+    tx.run(_ADOPT, name=name, user_id=user_id)
 
 
 def push(tx: Tx, push_id: str) -> Any | None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from modelkeep.access import lock_workspace
 from modelkeep.artifacts.deletion.service import Amount
 from modelkeep.artifacts.events import QuotaLifted, QuotaSet
 from modelkeep.artifacts.usage import store
@@ -72,7 +73,8 @@ def get_quota(tx: Tx, workspace: str) -> int | None:
 
 
 def set_quota(tx: Tx, workspace: str, size: int) -> None:
-    """Limit what a workspace may keep in the store; what it holds already stays."""
+    """Limit what a workspace may keep in the store; what it holds already stays. Raises NotFound."""
+    lock_workspace(tx, workspace)
     before = store.quota(tx, workspace)
     if before != size:
         store.set_quota(tx, workspace, size)
@@ -80,7 +82,8 @@ def set_quota(tx: Tx, workspace: str, size: int) -> None:
 
 
 def lift_quota(tx: Tx, workspace: str) -> None:
-    """Lift a workspace's limit; without one nothing happens."""
+    """Lift a workspace's limit; without one nothing happens. Raises NotFound."""
+    lock_workspace(tx, workspace)
     before = store.delete_quota(tx, workspace)
     if before is not None:
         tx.emit(QuotaLifted(workspace, before))

@@ -10,8 +10,9 @@ from modelkeep.artifacts import (
     list_folder,
     parse_path,
     store_file,
+    stored_segments,
 )
-from modelkeep.core.errors import InvalidInput, NotFound
+from modelkeep.core.errors import Conflict, InvalidInput, NotFound
 from modelkeep.core.names import missing_value
 from modelkeep.core.types import Piece
 from modelkeep.db import Tx
@@ -154,7 +155,14 @@ def _logged_model_uri(tx: Tx, model_id: str) -> str:
 
 
 def _version_uri(tx: Tx, request: VersionFile) -> str:
-    return str(get_version(tx, request.name or "", version_number(request.version)).download_uri)
+    version = get_version(tx, request.name or "", version_number(request.version))
+    stored_segments(version.download_uri)
+    if version.digest is None:
+        # Who may read the version may not for that read what else lies where its files would be.
+        raise Conflict(
+            f"Version {version.version} of '{version.name}' is external: the registry does not hold its files."
+        )
+    return str(version.download_uri)
 
 
 def _owned(tx: Tx, uri: str, path: str | None) -> ListOwnedArtifactsAnswer:

@@ -1,6 +1,8 @@
 """MLflow's permission levels as roles and verbs: what scripts that were written for its own server mean by them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from modelkeep import models, runs
@@ -49,6 +51,22 @@ def level_of(verbs: Iterable[str], effect: str) -> str:
 def level_of_assignment(row: Any) -> str | None:
     """The level that an assignment is; None for one that MLflow has no word for."""
     return _LEVELS.get((row.role, row.effect))
+
+
+def weight(level: str) -> int:
+    """What counts of several levels on the same: a denial, or else the strongest."""
+    return ("READ", "USE", "EDIT", "MANAGE", NO_PERMISSIONS, DENY).index(level)
+
+
+@contextmanager
+def working_in(tx: Tx, workspace: str) -> Iterator[None]:
+    """Look things up and give levels in a workspace, whichever the caller works in."""
+    caller = tx.caller
+    tx.caller = replace(caller, workspace=workspace)
+    try:
+        yield
+    finally:
+        tx.caller = caller
 
 
 def standing(tx: Tx, user_id: str, kind: str, pattern: str) -> list[Any]:

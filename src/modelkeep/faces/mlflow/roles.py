@@ -1,8 +1,5 @@
 """Roles on MLflow's wire: those that somebody makes, what they allow, and who holds them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -179,7 +176,7 @@ def add_permission(tx: Tx, request: AddMlflowRolePermission) -> MlflowRolePermis
     verbs, effect = levels.verbs_of(request.permission or "")
     if not role.workspace and request.resource_pattern != ANY:
         raise InvalidInput("A role known everywhere allows something on all: '*'.", "resource_pattern")
-    with _working_in(tx, role.workspace or tx.workspace):
+    with levels.working_in(tx, role.workspace or tx.workspace):
         kind, pattern = levels.place(tx, request.resource_type or "", request.resource_pattern or "")
     row = roles.add_permission(tx, role.id, roles.NewPermission(verbs, kind, pattern, effect))
     return MlflowRolePermissionAnswer(role_permission=permission_message(tx, row))
@@ -247,17 +244,6 @@ def _held(tx: Tx, role: Any) -> list[Any]:
 
 def _assignment(row: Any) -> MlflowAssignment:
     return MlflowAssignment(id=row.id, user_id=row.principal.partition("/")[2], role_id=row.role_id)
-
-
-@contextmanager
-def _working_in(tx: Tx, workspace: str) -> Iterator[None]:
-    """Look things up in the workspace of a role, whichever the caller works in."""
-    caller = tx.caller
-    tx.caller = replace(caller, workspace=workspace)
-    try:
-        yield
-    finally:
-        tx.caller = caller
 
 
 def _operation(name: str, method: str, path: str, request: Any, run: Any, answer: Any, summary: str) -> Operation:

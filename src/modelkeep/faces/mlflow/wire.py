@@ -66,7 +66,9 @@ class MlflowFace:
         return request
 
     def render(self, operation: Operation, result: Any) -> Reply:
-        """A 200 with the message; None is `{}`."""
+        """A 200 with the message; None is `{}`, or nothing where the status says so."""
+        if operation.status == 204:
+            return Reply(204)
         return Reply(operation.status, list(_JSON), b"{}" if result is None else _encode(result))
 
     def refuse(self, error: DomainError, request_id: str) -> Reply:

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-from modelkeep.access import Grant, Permission, Target, Verb, people, review
+from modelkeep.access import SERVER, Grant, Kind, Permission, Target, Verb, people, review
 from modelkeep.catalog import targets
 from modelkeep.core.errors import InvalidInput, NotFound
+from modelkeep.core.types import NOWHERE
 from modelkeep.db import Tx
+from modelkeep.faces.about_access import explained_target
 from modelkeep.faces.native.messages import Cursor, PageSize
 from modelkeep.faces.native.wire import NATIVE, Answer, Request, read_cursor, routes, write_cursor
 from modelkeep.faces.operations import Mode, Operation
@@ -13,7 +15,8 @@ from modelkeep.faces.operations import Mode, Operation
 
 class ExplainAccess(Request):
     """Whether somebody (the caller, unless named) may do a verb on a resource: `model/NAME`, `experiment/NAME`,
-    `workspace/NAME` or `server`; `alias` is the alias of a model that would move.
+    `workspace/NAME` or `server`; `alias` is the alias of a model that would move. Of a model or experiment that is not
+    there, the answer says what would hold for one of that name.
     """
 
     verb: str
@@ -52,7 +55,8 @@ class GrantAnswer(Answer):
 class ExplanationAnswer(Answer):
     """A decision: the reason in words, the grant that decided, and who can grant what is missing.
 
-    `can_sign_in` is false for somebody disabled: then nothing is let through, whatever roles say.
+    `can_sign_in` is false for somebody disabled: then nothing is let through, whatever roles say. `exists` is false
+    where there is no such thing as far as the caller may know; roles on single things do not count then.
     """
 
     user: str
@@ -61,6 +65,7 @@ class ExplanationAnswer(Answer):
     allowed: bool
     because: str
     can_sign_in: bool
+    exists: bool
     grant: GrantAnswer | None = None
     who_can_grant: list[str] | None = None
 
@@ -91,7 +96,9 @@ class HolderPage(Answer):
 
 def explain_access(tx: Tx, request: ExplainAccess) -> ExplanationAnswer:
     """Why somebody may do something or not."""
-    verb, target = _verb(request.verb), _target(tx, request.resource, request.alias)
+    verb, target = _verb(request.verb), explained_target(tx, request.resource, request.alias)
+    if target is None or tx.workspace == NOWHERE:
+        raise _not_found(request.resource)
     user = _user(tx, request.user)
     found = review.explain(tx, user.id, verb, target)
     decision = found.decision
@@ -102,6 +109,7 @@ def explain_access(tx: Tx, request: ExplainAccess) -> ExplanationAnswer:
         allowed=decision.allowed,
         because=decision.because,
         can_sign_in=people.is_enabled(tx, user),
+        exists=target == SERVER or target.kind is Kind.WORKSPACE or bool(target.id),
         grant=_grant(decision.grant) if decision.grant is not None else None,
         who_can_grant=None if decision.allowed else found.who_can_grant,
     )
@@ -129,12 +137,16 @@ def _verb(text: str) -> Verb:
     return Verb(text)
 
 
-def _target(tx: Tx, resource: str, alias: str = "") -> Target:
-    found = targets.resource(tx, resource, alias)
+def _target(tx: Tx, resource: str) -> Target:
+    found = targets.resource(tx, resource)
     if found is None:
-        kind, _, name = resource.partition("/")
-        raise NotFound(f"{kind.capitalize()} '{name}' not found")
+        raise _not_found(resource)
     return found
+
+
+def _not_found(resource: str) -> NotFound:
+    kind, _, name = resource.partition("/")
+    return NotFound(f"{kind.capitalize()} '{name}' not found")
 
 
 def _user(tx: Tx, name: str) -> Any:

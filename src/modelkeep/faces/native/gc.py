@@ -92,6 +92,7 @@ async def collect(exchange: Exchange) -> CollectAnswer:
 def _apply(exchange: Exchange, request: Collect) -> CollectAnswer:
     app, terms = exchange.app, Terms(request.older_than_days)
     place = Place(*read_cursor(request.cursor, int, str, int)) if request.cursor else START
+    app.database.write_now(exchange.caller, lambda tx: retention.begin_reclaiming(tx, terms, request.trash_days, place))
     done = retention.reclaim(app.database, exchange.caller, app.blobs, terms, request.trash_days, _APPLY_FOR_S, place)
     return _done(done)
 

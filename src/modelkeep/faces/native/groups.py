@@ -37,6 +37,13 @@ class GroupDescription(Request):
     description: str | None
 
 
+class RenameGroup(Request):
+    """Another name for a group."""
+
+    name: str
+    new_name: str
+
+
 class ListMembers(Request):
     """A page of who is in a group."""
 
@@ -109,6 +116,11 @@ def describe_group(tx: Tx, request: GroupDescription) -> GroupAnswer:
     return _group(people.describe_group(tx, request.name, request.description))
 
 
+def rename_group(tx: Tx, request: RenameGroup) -> GroupAnswer:
+    """Give a group another name."""
+    return _group(people.rename_group(tx, request.name, request.new_name))
+
+
 def delete_group(tx: Tx, request: OneGroup) -> None:
     """Delete a group."""
     people.delete_group(tx, request.name)
@@ -160,6 +172,14 @@ OPERATIONS: list[Operation] = [
     _operation("show", "GET", "groups/{name}", OneGroup, show_group, ("A group", GroupAnswer)),
     _operation(
         "describe", "PATCH", "groups/{name}", GroupDescription, describe_group, ("Describe a group", GroupAnswer)
+    ),
+    _operation(
+        "rename",
+        "POST",
+        "groups/{name}/rename",
+        RenameGroup,
+        rename_group,
+        ("Give a group another name", GroupAnswer),
     ),
     _operation("delete", "DELETE", "groups/{name}", OneGroup, delete_group, ("Delete a group",), status=204),
     _operation("members", "GET", "groups/{name}/members", ListMembers, list_members, ("Who is in a group", MemberPage)),

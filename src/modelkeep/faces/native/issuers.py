@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from modelkeep.access import Permission, link_login, people, workload
+from modelkeep.core.errors import Forbidden
 from modelkeep.db import Tx
 from modelkeep.faces.native.messages import Cursor, PageSize
 from modelkeep.faces.native.wire import NATIVE, Answer, Request, read_cursor, routes, write_cursor
@@ -105,6 +106,8 @@ def drop_issuer(tx: Tx, request: OneIssuer) -> None:
 
 def link_person(tx: Tx, request: LinkLogin) -> None:
     """Let somebody sign in through the provider as the person that they already are here."""
+    if tx.actor.is_narrowed:
+        raise Forbidden("This token is limited, and who signs in through a provider is not; use another.")
     link_login(tx, people.get_user(tx, request.name), request.issuer, request.subject)
 
 

@@ -1,7 +1,8 @@
 """The journal on the native API: who did what; searched, exported, and the past that it tells."""
 
+import re
 from collections.abc import AsyncGenerator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
@@ -16,10 +17,11 @@ from modelkeep.faces.native.wire import NATIVE, Answer, Request, read_cursor, ro
 from modelkeep.faces.operations import Exchange, Mode, Operation, Reply
 
 _NEWEST = 2**63 - 1
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class ChosenEntries(Request):
-    """Which entries: all that fit what is given. `kind` is the beginning of one; times are ms or RFC 3339."""
+    """Which entries: all that fit what is given. `kind` is the beginning of one; times are ms, RFC 3339, days (UTC)."""
 
     actor: str = ""
     actor_id: str = ""
@@ -47,7 +49,7 @@ class ExportEntries(ChosenEntries):
 
 
 class AskPast(Request):
-    """A thing, and the moment: ms or RFC 3339."""
+    """A thing, and the moment: ms, RFC 3339, or the beginning of a day (UTC)."""
 
     resource: str
     at: str
@@ -188,8 +190,13 @@ def _moment(text: str, field: str) -> int | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
+    if moment is not None and _DAY.fullmatch(text):
+        moment = moment.replace(tzinfo=UTC)
     if moment is None or moment.tzinfo is None:
-        raise InvalidInput(f"'{field}' is ms since 1970, or a time with its zone as in 2026-01-31T12:00:00Z.", field)
+        raise InvalidInput(
+            f"'{field}' is a day in UTC as 2026-01-31, a time with its zone as 2026-01-31T12:00:00Z, or ms since 1970.",
+            field,
+        )
     return int(moment.timestamp() * 1000)
 
 

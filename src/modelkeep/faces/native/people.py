@@ -58,6 +58,13 @@ class ServiceChange(Request):
     owner: str | UnsetType = UNSET
 
 
+class RenameUser(Request):
+    """Another name for a person or service."""
+
+    name: str
+    new_name: str
+
+
 class NewPassword(Request):
     """The password that a person is to have."""
 
@@ -190,6 +197,18 @@ def _set_disabled(tx: Tx, row: Any, disabled: bool | UnsetType) -> None:
         people.enable_user(tx, row)
 
 
+def rename_person(tx: Tx, request: RenameUser) -> PersonAnswer:
+    """Give a person another name; what they have and may do stays theirs."""
+    row = people.rename_user(tx, people.get_user(tx, request.name), request.new_name)
+    return _person(row, _groups(tx, row.id))
+
+
+def rename_service(tx: Tx, request: RenameUser) -> ServiceAnswer:
+    """Give a service another name; what it has and may do stays its own."""
+    row = people.get_user(tx, request.name, people.SERVICE)
+    return _shown_service(tx, people.rename_user(tx, row, request.new_name))
+
+
 def delete_person(tx: Tx, request: OneUser) -> None:
     """Delete a person: nothing that they signed in by works any more, nor do the services that they answer for."""
     people.delete_user(tx, people.get_user(tx, request.name))
@@ -271,6 +290,15 @@ OPERATIONS: list[Operation] = [
         ("Change a person's description, or whether they can sign in", PersonAnswer),
     ),
     _operation(
+        "users.rename",
+        "POST",
+        "users/{name}/rename",
+        RenameUser,
+        rename_person,
+        Mode.WRITE,
+        ("Give a person another name", PersonAnswer),
+    ),
+    _operation(
         "users.delete",
         "DELETE",
         "users/{name}",
@@ -314,6 +342,15 @@ OPERATIONS: list[Operation] = [
         change_service,
         Mode.WRITE,
         ("Change a service's description or owner, or whether it can sign in", ServiceAnswer),
+    ),
+    _operation(
+        "services.rename",
+        "POST",
+        "services/{name}/rename",
+        RenameUser,
+        rename_service,
+        Mode.WRITE,
+        ("Give a service another name", ServiceAnswer),
     ),
     _operation(
         "services.delete",

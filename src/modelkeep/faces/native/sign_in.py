@@ -182,6 +182,7 @@ OPERATIONS: list[Operation] = [
         "Sign in with name and password, or exchange the token of a trusted issuer",
         WorkloadToken,
         body_limit=64 * 1024,
+        rationed=lambda asked: bool(asked.token),  # passwords are throttled by account and address
     ),
     Operation(
         "sign_in.oidc",
@@ -192,5 +193,6 @@ OPERATIONS: list[Operation] = [
         Mode.STREAM,
         PUBLIC,
         "Sign in through the identity provider: start, and come back",
+        rationed=lambda asked: asked.step == "start",
     ),
 ]

@@ -127,9 +127,13 @@ def make_own_token(tx: Tx, request: NewOwnToken) -> MadeToken:
     _require_account(tx)
     owner = people.user(tx, tx.actor.id)
     if request.service is not None:
-        owner = people.get_user(tx, request.service, people.SERVICE)
-        if owner.owner_id != tx.actor.id:
-            raise NotFound(f"You answer for no service named '{request.service[:80]}'.")
+        owner = people.find_user(tx, request.service)
+        if owner is None or owner.owner_id != tx.actor.id:
+            raise NotFound(
+                f"You answer for no service named '{request.service[:80]}'. Who does makes its tokens, or an "
+                "administrator, with 'owner'.",
+                "service",
+            )
     wanted = tokens.Wanted(request.name, request.days, False, request.workspaces, request.verbs)
     return _made(*tokens.create_token(tx, owner, wanted))
 

@@ -7,7 +7,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -145,7 +145,9 @@ def _from_text(kind: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
         try:
             values[name] = msgspec.convert(text, _types(kind).get(name, str), strict=False)
         except msgspec.ValidationError as error:
-            raise InvalidInput(f"Parameter '{name}': {error}.", name) from error
+            choices = ", ".join(one for one in get_args(_types(kind).get(name)) if isinstance(one, str) and one)
+            says = f"'{name}' is one of {choices}." if "enum" in str(error) else f"Parameter '{name}': {error}."
+            raise InvalidInput(says, name) from error
     return values
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from modelkeep.artifacts import artifact_uri, check_artifact_location
 from modelkeep.core.errors import Conflict, InvalidInput, NotFound
+from modelkeep.core.types import NOWHERE
 from modelkeep.db import Tx
 from modelkeep.runs import rules
 from modelkeep.runs.events import (
@@ -21,7 +22,7 @@ from modelkeep.runs.store import experiments as store
 
 def prepare_default_experiment(tx: Tx) -> None:
     """Make experiment 0, `Default`, of this workspace where nothing was made yet."""
-    if store.start_counter(tx):
+    if store.start_counter(tx) and tx.workspace != NOWHERE:
         _make(tx, 0, rules.DEFAULT_EXPERIMENT, artifact_uri(tx, "0"), {})
 
 
@@ -101,9 +102,10 @@ def set_experiment_tag(tx: Tx, experiment_id: str, tag: Entry) -> None:
     """Set a tag of an active experiment. Raises NotFound, InvalidInput for a bad tag or a deleted experiment."""
     ((key, value),) = rules.experiment_tags([tag]).items()
     row = _active(tx, experiment_id)
+    before = store.tag(tx, row.id, key)
     if store.set_tag(tx, row.id, key, value):
         store.touch(tx, row.id)
-        tx.emit(ExperimentTagSet(row.id, key, value))
+        tx.emit(ExperimentTagSet(row.id, key, value, before))
 
 
 def delete_experiment_tag(tx: Tx, experiment_id: str, key: str) -> None:

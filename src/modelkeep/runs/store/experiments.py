@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Table, and_, bindparam, delete, select, update
 
 from modelkeep.db import Prepared, Tx
-from modelkeep.db.dialect import one_of_integers, upsert
-from modelkeep.runs.tables import experiment_counters, experiment_tags, experiments, runs
+from modelkeep.db.dialect import one_of_integers, unindexed, upsert
+from modelkeep.runs.tables import experiment_counters, experiment_tags, experiments, logged_models, runs
 
 _HERE = experiments.c.workspace == bindparam("workspace")
 _THIS = (_HERE, experiments.c.id == bindparam("id"))
@@ -22,10 +22,27 @@ _ONE_SHARED = Prepared(_HEAD.with_for_update(read=True))
 _ONE_LOCKED = Prepared(_HEAD.with_for_update())
 _BY_NAME = Prepared(select(experiments).where(_HERE, experiments.c.name == bindparam("name")))
 _SOME = Prepared(select(experiments).where(_HERE, one_of_integers(experiments.c.id, "ids")))
+
+
+def _of_owner(table: Table) -> Prepared:
+    """The experiment that a run or logged model belongs to."""
+    mine = and_(experiments.c.workspace == table.c.workspace, experiments.c.id == table.c.experiment_id)
+    here = unindexed(table.c.workspace) == bindparam("workspace")
+    found = select(experiments.c.id, experiments.c.name).select_from(table).join(experiments, mine)
+    return Prepared(found.where(table.c.id == bindparam("owner"), here))
+
+
+_OF_RUN = _of_owner(runs)
+_OF_LOGGED_MODEL = _of_owner(logged_models)
 _TAGS = Prepared(
     select(experiment_tags.c.experiment_id, experiment_tags.c.key, experiment_tags.c.value)
     .where(_TAG_HERE, one_of_integers(experiment_tags.c.experiment_id, "ids"))
     .order_by(experiment_tags.c.experiment_id, experiment_tags.c.key)
+)
+_TAG = Prepared(
+    select(experiment_tags.c.value).where(
+        _TAG_HERE, experiment_tags.c.experiment_id == bindparam("id"), experiment_tags.c.key == bindparam("key")
+    )
 )
 _START_COUNTER = Prepared(upsert(experiment_counters, ["workspace"], []))
 _TAKE_ID = Prepared(
@@ -72,6 +89,16 @@ def experiment(tx: Tx, number: int) -> Any | None:
     return tx.row(_ONE, workspace=tx.workspace, id=number)
 
 
+def experiment_of_run(tx: Tx, run_id: str) -> Any | None:
+    """Id and name of the experiment of a run."""
+    return tx.row(_OF_RUN, workspace=tx.workspace, owner=run_id)
+
+
+def experiment_of_logged_model(tx: Tx, model_id: str) -> Any | None:
+    """Id and name of the experiment of a logged model."""
+    return tx.row(_OF_LOGGED_MODEL, workspace=tx.workspace, owner=model_id)
+
+
 def shared_experiment(tx: Tx, number: int) -> Any | None:
     """The experiment's row, kept from changing until the transaction ends."""
     return tx.row(_ONE_SHARED, workspace=tx.workspace, id=number)
@@ -95,6 +122,12 @@ def some_experiments(tx: Tx, numbers: Sequence[int]) -> list[Any]:
 def tags_of(tx: Tx, numbers: Sequence[int]) -> list[Any]:
     """Rows (experiment_id, key, value)."""
     return tx.rows(_TAGS, workspace=tx.workspace, ids=json.dumps(numbers))
+
+
+def tag(tx: Tx, number: int, key: str) -> str | None:
+    """The value of a tag; None if there is none."""
+    found = tx.row(_TAG, workspace=tx.workspace, id=number, key=key)
+    return str(found.value) if found else None
 
 
 def start_counter(tx: Tx) -> bool:

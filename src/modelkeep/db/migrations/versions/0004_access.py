@@ -29,6 +29,7 @@ def _columns() -> None:
     op.add_column("tokens", text_column("created_by", server_default=""))
     op.add_column("tokens", int_column("last_used_at", nullable=True))
     op.create_index("tokens_user", "tokens", ["user_id"])
+    op.add_column("pushes", text_column("created_by_id", server_default=""))
     op.add_column("journal", text_column("actor_id", server_default=""))
     op.add_column("journal", text_column("address", server_default=""))
     op.add_column("journal", text_column("outcome", server_default="done"))
@@ -37,6 +38,8 @@ def _columns() -> None:
     op.create_index("journal_seq", "journal", ["seq"], unique=True)
     op.create_index("journal_resource", "journal", ["workspace", "resource", "id"])
     op.create_index("journal_actor", "journal", ["workspace", "actor", "id"])
+    op.create_index("journal_kind", "journal", ["workspace", "kind", "id"])
+    op.create_index("journal_at", "journal", ["at"])
     of_roles = sa.text("kind >= 'role.' AND kind < 'role/'")
     op.create_index("journal_roles", "journal", ["id"], sqlite_where=of_roles, postgresql_where=of_roles)
 
