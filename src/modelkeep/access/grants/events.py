@@ -1,13 +1,11 @@
 """What happens to roles and to who holds them."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class _OfRole(Event):
+class _OfRole(Event, frozen=True):
     """A fact about a role."""
 
     role_id: int
@@ -19,8 +17,7 @@ class _OfRole(Event):
         return f"role/{self.role_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class RoleMade(_OfRole):
+class RoleMade(_OfRole, frozen=True):
     """A role can be given from now on."""
 
     kind: ClassVar[str] = "role.made"
@@ -29,8 +26,7 @@ class RoleMade(_OfRole):
     description: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RoleChanged(_OfRole):
+class RoleChanged(_OfRole, frozen=True):
     """A role has another name or description."""
 
     kind: ClassVar[str] = "role.changed"
@@ -39,8 +35,7 @@ class RoleChanged(_OfRole):
     before: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RoleDeleted(_OfRole):
+class RoleDeleted(_OfRole, frozen=True):
     """A role is gone, and with it what it allowed to those who held it."""
 
     kind: ClassVar[str] = "role.deleted"
@@ -49,8 +44,7 @@ class RoleDeleted(_OfRole):
     holders: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class RolePermissionAdded(_OfRole):
+class RolePermissionAdded(_OfRole, frozen=True):
     """A role allows or denies more."""
 
     kind: ClassVar[str] = "role.permission_added"
@@ -58,8 +52,7 @@ class RolePermissionAdded(_OfRole):
     permission: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RolePermissionChanged(_OfRole):
+class RolePermissionChanged(_OfRole, frozen=True):
     """A permission of a role is another."""
 
     kind: ClassVar[str] = "role.permission_changed"
@@ -68,8 +61,7 @@ class RolePermissionChanged(_OfRole):
     before: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RolePermissionRemoved(_OfRole):
+class RolePermissionRemoved(_OfRole, frozen=True):
     """A role no longer allows or denies something."""
 
     kind: ClassVar[str] = "role.permission_removed"
@@ -77,8 +69,7 @@ class RolePermissionRemoved(_OfRole):
     permission: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _OfAssignment(Event):
+class _OfAssignment(Event, frozen=True):
     """A fact about who holds a role, where and on what."""
 
     assignment_id: int
@@ -98,15 +89,13 @@ class _OfAssignment(Event):
         return self.principal
 
 
-@dataclass(frozen=True, slots=True)
-class RoleAssigned(_OfAssignment):
+class RoleAssigned(_OfAssignment, frozen=True):
     """Somebody holds a role from now on."""
 
     kind: ClassVar[str] = "role.assigned"
 
 
-@dataclass(frozen=True, slots=True)
-class RoleUnassigned(_OfAssignment):
+class RoleUnassigned(_OfAssignment, frozen=True):
     """Somebody holds a role no more."""
 
     kind: ClassVar[str] = "role.unassigned"
