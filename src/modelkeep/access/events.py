@@ -1,13 +1,11 @@
 """What happens to workspaces."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceCreated(Event):
+class WorkspaceCreated(Event, frozen=True):
     """A workspace was made."""
 
     kind: ClassVar[str] = "workspace.created"
@@ -26,8 +24,7 @@ class WorkspaceCreated(Event):
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceDescribed(Event):
+class WorkspaceDescribed(Event, frozen=True):
     """A workspace has another description."""
 
     kind: ClassVar[str] = "workspace.described"

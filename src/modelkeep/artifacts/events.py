@@ -1,13 +1,11 @@
 """What happens to artifacts."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactStored(Event):
+class ArtifactStored(Event, frozen=True):
     """A file was uploaded to a run's or logged model's tree, or replaced there."""
 
     kind: ClassVar[str] = "artifact.stored"
@@ -23,8 +21,7 @@ class ArtifactStored(Event):
         return self.owner
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactsDeleted(Event):
+class ArtifactsDeleted(Event, frozen=True):
     """A file or folder was removed from a run's or logged model's tree; an empty path is all of it."""
 
     kind: ClassVar[str] = "artifact.deleted"
@@ -39,8 +36,7 @@ class ArtifactsDeleted(Event):
         return self.owner
 
 
-@dataclass(frozen=True, slots=True)
-class BlobsTrashed(Event):
+class BlobsTrashed(Event, frozen=True):
     """Bytes that nothing named came into the trash; naming them again takes them out."""
 
     kind: ClassVar[str] = "blobs.trashed"
@@ -54,8 +50,7 @@ class BlobsTrashed(Event):
         return "artifact-store"
 
 
-@dataclass(frozen=True, slots=True)
-class BlobsDeleted(Event):
+class BlobsDeleted(Event, frozen=True):
     """Bytes that had been in the trash long enough were deleted."""
 
     kind: ClassVar[str] = "blobs.deleted"
@@ -69,8 +64,7 @@ class BlobsDeleted(Event):
         return "artifact-store"
 
 
-@dataclass(frozen=True, slots=True)
-class UploadBegun(Event):
+class UploadBegun(Event, frozen=True):
     """Somebody began to upload a file in parts; storing it is told on its own."""
 
     kind: ClassVar[str] = "upload.begun"
@@ -84,8 +78,7 @@ class UploadBegun(Event):
         return self.path
 
 
-@dataclass(frozen=True, slots=True)
-class UploadAborted(Event):
+class UploadAborted(Event, frozen=True):
     """An upload in parts was given up, or swept as nobody went on with it."""
 
     kind: ClassVar[str] = "upload.aborted"
@@ -98,8 +91,7 @@ class UploadAborted(Event):
         return self.path
 
 
-@dataclass(frozen=True, slots=True)
-class WorkspaceEvent(Event):
+class WorkspaceEvent(Event, frozen=True):
     """A fact about what a workspace may keep."""
 
     workspace: str
@@ -110,8 +102,7 @@ class WorkspaceEvent(Event):
         return f"workspace/{self.workspace}"
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaSet(WorkspaceEvent):
+class QuotaSet(WorkspaceEvent, frozen=True):
     """A workspace may keep at most so many bytes in the store."""
 
     kind: ClassVar[str] = "quota.set"
@@ -120,8 +111,7 @@ class QuotaSet(WorkspaceEvent):
     before: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class QuotaLifted(WorkspaceEvent):
+class QuotaLifted(WorkspaceEvent, frozen=True):
     """A workspace may keep as much as the store takes."""
 
     kind: ClassVar[str] = "quota.lifted"
@@ -129,8 +119,7 @@ class QuotaLifted(WorkspaceEvent):
     before: int
 
 
-@dataclass(frozen=True, slots=True)
-class BlobEvent(Event):
+class BlobEvent(Event, frozen=True):
     """A fact about the bytes of one blob."""
 
     sha256: str
@@ -141,22 +130,19 @@ class BlobEvent(Event):
         return f"blob/{self.sha256}"
 
 
-@dataclass(frozen=True, slots=True)
-class BlobDamaged(BlobEvent):
+class BlobDamaged(BlobEvent, frozen=True):
     """The store was found not to give back the bytes of a blob; it is not served from then on."""
 
     kind: ClassVar[str] = "blob.damaged"
 
 
-@dataclass(frozen=True, slots=True)
-class BlobHealed(BlobEvent):
+class BlobHealed(BlobEvent, frozen=True):
     """A damaged blob is right again: its bytes were uploaded once more, or were found to be right after all."""
 
     kind: ClassVar[str] = "blob.healed"
 
 
-@dataclass(frozen=True, slots=True)
-class PushEvent(Event):
+class PushEvent(Event, frozen=True):
     """A fact about a push."""
 
     push_id: str
@@ -167,15 +153,13 @@ class PushEvent(Event):
         return f"push/{self.push_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class PushOpened(PushEvent):
+class PushOpened(PushEvent, frozen=True):
     """Somebody began to push a folder."""
 
     kind: ClassVar[str] = "push.opened"
 
 
-@dataclass(frozen=True, slots=True)
-class PushClosed(PushEvent):
+class PushClosed(PushEvent, frozen=True):
     """A push ended: its files were registered, or it was given up."""
 
     kind: ClassVar[str] = "push.closed"

@@ -1,13 +1,11 @@
 """What the audit log tells of its own: what was refused, and who fetched files where a workspace asks for that."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRefused(Event):
+class AccessRefused(Event, frozen=True):
     """Somebody who is known tried what they may not. `hidden` says that they were told it is not there."""
 
     kind: ClassVar[str] = "access.refused"
@@ -30,8 +28,7 @@ class AccessRefused(Event):
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class SignInsRefused(Event):
+class SignInsRefused(Event, frozen=True):
     """So many requests from an address brought no valid credential during the minute that began then, in ms."""
 
     kind: ClassVar[str] = "sign_in.refused"
@@ -47,8 +44,7 @@ class SignInsRefused(Event):
         return f"address/{self.site}"
 
 
-@dataclass(frozen=True, slots=True)
-class FileDownloaded(Event):
+class FileDownloaded(Event, frozen=True):
     """Bytes of a file were fetched: those from `first` to `last`, or all of them.
 
     `way` is `file`, `archive` (then `path` is empty and `digest` that of the version's files), `preview`, or `link` for
@@ -70,8 +66,7 @@ class FileDownloaded(Event):
         return self.about
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadsAudited(Event):
+class DownloadsAudited(Event, frozen=True):
     """From now on, downloads in a workspace are entries, or are no more."""
 
     kind: ClassVar[str] = "workspace.downloads_audited"

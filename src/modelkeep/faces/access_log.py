@@ -1,5 +1,6 @@
 """One line of JSON for each request, and the same facts as Prometheus metrics."""
 
+import asyncio
 import contextlib
 import logging
 import re
@@ -63,8 +64,9 @@ class AccessLog:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        self.in_progress = Gauge(
-            "modelkeep_http_requests_in_progress", "Requests being answered", registry=self.registry
+        self.in_progress = 0
+        Gauge("modelkeep_http_requests_in_progress", "Requests being answered", registry=self.registry).set_function(
+            lambda: self.in_progress
         )
         self._damage_found = Counter(
             "modelkeep_corrupt_blobs",
@@ -78,6 +80,7 @@ class AccessLog:
         self._children: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         self._second = 0
         self._shown = ""
+        self._lines: list[str] = []
 
     def record(
         self,
@@ -109,9 +112,16 @@ class AccessLog:
         }
         if broken_off:
             line |= {"level": "error", "broken_off": True}
+        # Requests that end in one turn of the event loop share one write: each gives up the interpreter's lock.
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._lines.append(line_of(line))
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, []
         # A log on a full disk must not take the requests with it.
         with contextlib.suppress(OSError):
-            sys.stderr.write(line_of(line) + "\n")
+            sys.stderr.write("\n".join([*lines, ""]))
 
     def _now(self) -> str:
         """The time as in all other lines; what does not change within a second is kept."""

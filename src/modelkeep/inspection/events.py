@@ -1,13 +1,11 @@
 """What happens to inspections and to the policy that acts on them."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class _ManifestEvent(Event):
+class _ManifestEvent(Event, frozen=True):
     digest: str
 
     @property
@@ -16,15 +14,13 @@ class _ManifestEvent(Event):
         return f"manifest/{self.digest}"
 
 
-@dataclass(frozen=True, slots=True)
-class InspectionAsked(_ManifestEvent):
+class InspectionAsked(_ManifestEvent, frozen=True):
     """Somebody asked for the files to be inspected again."""
 
     kind: ClassVar[str] = "inspection.asked"
 
 
-@dataclass(frozen=True, slots=True)
-class FilesInspected(_ManifestEvent):
+class FilesInspected(_ManifestEvent, frozen=True):
     """The files of a manifest were judged; `findings` is how many speak against them."""
 
     kind: ClassVar[str] = "inspection.done"
@@ -33,8 +29,7 @@ class FilesInspected(_ManifestEvent):
     findings: int
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadPolicySet(Event):
+class DownloadPolicySet(Event, frozen=True):
     """A workspace decided which versions it does not give out: unsafe ones, those without a verdict."""
 
     kind: ClassVar[str] = "download_policy.set"

@@ -1,13 +1,11 @@
 """What happens to registered models and their versions."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEvent(Event):
+class ModelEvent(Event, frozen=True):
     """A fact about a registered model; `name` is its name after the fact."""
 
     model_id: str
@@ -19,8 +17,7 @@ class ModelEvent(Event):
         return f"registered-model/{self.model_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCreated(ModelEvent):
+class ModelCreated(ModelEvent, frozen=True):
     """A registered model or prompt was made."""
 
     kind: ClassVar[str] = "registered_model.created"
@@ -29,16 +26,14 @@ class ModelCreated(ModelEvent):
     tags: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRenamed(ModelEvent):
+class ModelRenamed(ModelEvent, frozen=True):
     """A registered model got another name."""
 
     kind: ClassVar[str] = "registered_model.renamed"
     old_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelDescribed(ModelEvent):
+class ModelDescribed(ModelEvent, frozen=True):
     """A registered model's description was replaced."""
 
     kind: ClassVar[str] = "registered_model.described"
@@ -46,23 +41,20 @@ class ModelDescribed(ModelEvent):
     before: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRetired(ModelEvent):
+class ModelRetired(ModelEvent, frozen=True):
     """A registered model was taken out of use; everything about it is kept."""
 
     kind: ClassVar[str] = "registered_model.retired"
 
 
-@dataclass(frozen=True, slots=True)
-class ModelRestored(ModelEvent):
+class ModelRestored(ModelEvent, frozen=True):
     """A retired model is in use again."""
 
     kind: ClassVar[str] = "registered_model.restored"
     old_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ModelTagSet(ModelEvent):
+class ModelTagSet(ModelEvent, frozen=True):
     """A tag of a registered model got a value."""
 
     kind: ClassVar[str] = "registered_model_tag.set"
@@ -71,8 +63,7 @@ class ModelTagSet(ModelEvent):
     before: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelTagDeleted(ModelEvent):
+class ModelTagDeleted(ModelEvent, frozen=True):
     """A tag of a registered model is gone."""
 
     kind: ClassVar[str] = "registered_model_tag.deleted"
@@ -80,8 +71,7 @@ class ModelTagDeleted(ModelEvent):
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class VersionEvent(Event):
+class VersionEvent(Event, frozen=True):
     """A fact about a model version."""
 
     model_id: str
@@ -94,8 +84,7 @@ class VersionEvent(Event):
         return f"model-version/{self.model_id}/{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRegistered(VersionEvent):
+class VersionRegistered(VersionEvent, frozen=True):
     """A version was made; `digest` is of its frozen files, None where the registry does not hold them."""
 
     kind: ClassVar[str] = "model_version.registered"
@@ -107,8 +96,7 @@ class VersionRegistered(VersionEvent):
     tags: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class VersionDescribed(VersionEvent):
+class VersionDescribed(VersionEvent, frozen=True):
     """A version's description was replaced."""
 
     kind: ClassVar[str] = "model_version.described"
@@ -116,22 +104,19 @@ class VersionDescribed(VersionEvent):
     before: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRetired(VersionEvent):
+class VersionRetired(VersionEvent, frozen=True):
     """A version was taken out of use; its record is kept, its stage and aliases are not."""
 
     kind: ClassVar[str] = "model_version.retired"
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRestored(VersionEvent):
+class VersionRestored(VersionEvent, frozen=True):
     """A retired version is in use again, in no stage and with no alias."""
 
     kind: ClassVar[str] = "model_version.restored"
 
 
-@dataclass(frozen=True, slots=True)
-class VersionTagSet(VersionEvent):
+class VersionTagSet(VersionEvent, frozen=True):
     """A tag of a version got a value."""
 
     kind: ClassVar[str] = "model_version_tag.set"
@@ -140,8 +125,7 @@ class VersionTagSet(VersionEvent):
     before: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class VersionTagDeleted(VersionEvent):
+class VersionTagDeleted(VersionEvent, frozen=True):
     """A tag of a version is gone."""
 
     kind: ClassVar[str] = "model_version_tag.deleted"

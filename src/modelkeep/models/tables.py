@@ -5,6 +5,13 @@ from sqlalchemy import Index, Table, column, func, text
 from modelkeep.db.dialect import INDEXED_PREFIX
 from modelkeep.db.schema import int_column, metadata, text_column
 
+
+def _index_of_those_with(name: str, column_name: str) -> Index:
+    """An index of a column that many rows have nothing in: those cost nothing."""
+    has_one = text(f"{column_name} IS NOT NULL")
+    return Index(name, "workspace", column_name, sqlite_where=has_one, postgresql_where=has_one)
+
+
 # `last_version` is the counter that version numbers come from; `kind` is `model` or `prompt`.
 models = Table(
     "registered_models",
@@ -85,8 +92,8 @@ versions = Table(
     int_column("reclaimed_at", nullable=True),
     Index("model_versions_updated", "workspace", text("updated_at DESC"), "name", text("version DESC")),
     Index("model_versions_name", "workspace", "name", text("version DESC")),
-    Index("model_versions_run", "workspace", "run_id"),
-    Index("model_versions_digest", "workspace", "digest"),
+    _index_of_those_with("model_versions_run", "run_id"),
+    _index_of_those_with("model_versions_digest", "digest"),
     Index(
         "model_versions_retired",
         "model_id",

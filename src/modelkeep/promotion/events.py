@@ -1,13 +1,11 @@
 """What happens to placements."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class PlacementEvent(Event):
+class PlacementEvent(Event, frozen=True):
     """A fact about where a version of a model stands."""
 
     model_id: str
@@ -20,8 +18,7 @@ class PlacementEvent(Event):
         return f"model-version/{self.model_id}/{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class VersionMoved(PlacementEvent):
+class VersionMoved(PlacementEvent, frozen=True):
     """A version came into a stage; `stage` and `old_stage` are the same where it was moved to where it stood."""
 
     kind: ClassVar[str] = "model_version.moved"
@@ -30,8 +27,7 @@ class VersionMoved(PlacementEvent):
     digest: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AliasSet(PlacementEvent):
+class AliasSet(PlacementEvent, frozen=True):
     """An alias points at the version; `old_version` is where it pointed before."""
 
     kind: ClassVar[str] = "model_version_alias.set"
@@ -40,8 +36,7 @@ class AliasSet(PlacementEvent):
     digest: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AliasDeleted(PlacementEvent):
+class AliasDeleted(PlacementEvent, frozen=True):
     """An alias that pointed at the version is gone."""
 
     kind: ClassVar[str] = "model_version_alias.deleted"

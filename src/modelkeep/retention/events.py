@@ -1,13 +1,11 @@
 """What happens to retention: rules, holds, and files that were reclaimed by them."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class RuleEvent(Event):
+class RuleEvent(Event, frozen=True):
     """A fact about a retention rule; `model_id` is empty for the rule of a workspace."""
 
     workspace: str
@@ -19,8 +17,7 @@ class RuleEvent(Event):
         return f"registered-model/{self.model_id}" if self.model_id else f"workspace/{self.workspace}"
 
 
-@dataclass(frozen=True, slots=True)
-class RuleSet(RuleEvent):
+class RuleSet(RuleEvent, frozen=True):
     """A retention rule was set, or replaced the one `before`."""
 
     kind: ClassVar[str] = "retention_rule.set"
@@ -31,8 +28,7 @@ class RuleSet(RuleEvent):
     before: dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class RuleDeleted(RuleEvent):
+class RuleDeleted(RuleEvent, frozen=True):
     """A retention rule is gone."""
 
     kind: ClassVar[str] = "retention_rule.deleted"
@@ -40,8 +36,7 @@ class RuleDeleted(RuleEvent):
     before: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class HoldEvent(Event):
+class HoldEvent(Event, frozen=True):
     """A fact about a version that concerns whether its files are kept."""
 
     model_id: str
@@ -54,8 +49,7 @@ class HoldEvent(Event):
         return f"model-version/{self.model_id}/{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class VersionHeld(HoldEvent):
+class VersionHeld(HoldEvent, frozen=True):
     """A version's files are kept whatever rules say, until the hold is lifted."""
 
     kind: ClassVar[str] = "model_version.held"
@@ -64,8 +58,7 @@ class VersionHeld(HoldEvent):
     before: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HoldLifted(HoldEvent):
+class HoldLifted(HoldEvent, frozen=True):
     """A version is held no more."""
 
     kind: ClassVar[str] = "model_version.hold_lifted"
@@ -73,8 +66,7 @@ class HoldLifted(HoldEvent):
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class VersionReclaimed(HoldEvent):
+class VersionReclaimed(HoldEvent, frozen=True):
     """A version's files are no longer kept; `size` is theirs, `trashed` that of what nothing else names."""
 
     kind: ClassVar[str] = "model_version.reclaimed"
@@ -85,8 +77,7 @@ class VersionReclaimed(HoldEvent):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionBegun(Event):
+class CollectionBegun(Event, frozen=True):
     """Somebody has the store reclaim what was deleted or retired before so many days, and delete what is so many days
     in the trash; `goes_on` where it is a further call of the same. What goes has entries of its own.
     """
@@ -103,8 +94,7 @@ class CollectionBegun(Event):
         return "server"
 
 
-@dataclass(frozen=True, slots=True)
-class TreeReclaimed(Event):
+class TreeReclaimed(Event, frozen=True):
     """The files of a run or logged model that was deleted long ago were removed."""
 
     kind: ClassVar[str] = "artifacts.reclaimed"

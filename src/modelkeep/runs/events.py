@@ -1,13 +1,11 @@
 """Facts about experiments and runs."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentEvent(Event):
+class ExperimentEvent(Event, frozen=True):
     """A fact about one experiment."""
 
     experiment_id: int
@@ -18,8 +16,7 @@ class ExperimentEvent(Event):
         return f"experiment/{self.experiment_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentCreated(ExperimentEvent):
+class ExperimentCreated(ExperimentEvent, frozen=True):
     """An experiment was made."""
 
     kind: ClassVar[str] = "experiment.created"
@@ -27,8 +24,7 @@ class ExperimentCreated(ExperimentEvent):
     artifact_location: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentRenamed(ExperimentEvent):
+class ExperimentRenamed(ExperimentEvent, frozen=True):
     """An experiment got another name."""
 
     kind: ClassVar[str] = "experiment.renamed"
@@ -36,24 +32,21 @@ class ExperimentRenamed(ExperimentEvent):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentDeleted(ExperimentEvent):
+class ExperimentDeleted(ExperimentEvent, frozen=True):
     """An experiment was marked deleted, and `runs` of its runs with it."""
 
     kind: ClassVar[str] = "experiment.deleted"
     runs: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentRestored(ExperimentEvent):
+class ExperimentRestored(ExperimentEvent, frozen=True):
     """A deleted experiment is active again, and `runs` of its runs with it."""
 
     kind: ClassVar[str] = "experiment.restored"
     runs: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentTagSet(ExperimentEvent):
+class ExperimentTagSet(ExperimentEvent, frozen=True):
     """A tag of an experiment got a value, in place of the one `before` if it had any."""
 
     kind: ClassVar[str] = "experiment.tag_set"
@@ -62,8 +55,7 @@ class ExperimentTagSet(ExperimentEvent):
     before: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ExperimentTagDeleted(ExperimentEvent):
+class ExperimentTagDeleted(ExperimentEvent, frozen=True):
     """A tag of an experiment is gone."""
 
     kind: ClassVar[str] = "experiment.tag_deleted"
@@ -71,8 +63,7 @@ class ExperimentTagDeleted(ExperimentEvent):
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunEvent(Event):
+class RunEvent(Event, frozen=True):
     """A fact about one run."""
 
     run_id: str
@@ -83,8 +74,7 @@ class RunEvent(Event):
         return f"run/{self.run_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class RunCreated(RunEvent):
+class RunCreated(RunEvent, frozen=True):
     """A run began."""
 
     kind: ClassVar[str] = "run.created"
@@ -93,8 +83,7 @@ class RunCreated(RunEvent):
     user_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunUpdated(RunEvent):
+class RunUpdated(RunEvent, frozen=True):
     """A run's name, status or end changed; these are its values now."""
 
     kind: ClassVar[str] = "run.updated"
@@ -104,22 +93,19 @@ class RunUpdated(RunEvent):
     before: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RunDeleted(RunEvent):
+class RunDeleted(RunEvent, frozen=True):
     """A run was marked deleted; all of it is kept."""
 
     kind: ClassVar[str] = "run.deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class RunRestored(RunEvent):
+class RunRestored(RunEvent, frozen=True):
     """A deleted run is active again."""
 
     kind: ClassVar[str] = "run.restored"
 
 
-@dataclass(frozen=True, slots=True)
-class RunRecorded(RunEvent):
+class RunRecorded(RunEvent, frozen=True):
     """So many metric points, and parameters and tags of these keys, were logged to a run."""
 
     kind: ClassVar[str] = "run.recorded"
@@ -128,8 +114,7 @@ class RunRecorded(RunEvent):
     tags: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RunTagDeleted(RunEvent):
+class RunTagDeleted(RunEvent, frozen=True):
     """A tag of a run is gone."""
 
     kind: ClassVar[str] = "run.tag_deleted"
@@ -137,8 +122,7 @@ class RunTagDeleted(RunEvent):
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunInputsLogged(RunEvent):
+class RunInputsLogged(RunEvent, frozen=True):
     """A run read so many datasets and logged models that were not noted before."""
 
     kind: ClassVar[str] = "run.inputs_logged"
@@ -146,8 +130,7 @@ class RunInputsLogged(RunEvent):
     models: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunOutputsLogged(RunEvent):
+class RunOutputsLogged(RunEvent, frozen=True):
     """A run made so many logged models that were not noted before."""
 
     kind: ClassVar[str] = "run.outputs_logged"

@@ -1,13 +1,11 @@
 """Facts about logged models."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedModelEvent(Event):
+class LoggedModelEvent(Event, frozen=True):
     """A fact about one logged model."""
 
     model_id: str
@@ -18,8 +16,7 @@ class LoggedModelEvent(Event):
         return f"logged-model/{self.model_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedModelCreated(LoggedModelEvent):
+class LoggedModelCreated(LoggedModelEvent, frozen=True):
     """A logged model was begun; its files are still to come."""
 
     kind: ClassVar[str] = "logged_model.created"
@@ -28,8 +25,7 @@ class LoggedModelCreated(LoggedModelEvent):
     source_run_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedModelFinalized(LoggedModelEvent):
+class LoggedModelFinalized(LoggedModelEvent, frozen=True):
     """A logged model got another status."""
 
     kind: ClassVar[str] = "logged_model.finalized"
@@ -37,15 +33,13 @@ class LoggedModelFinalized(LoggedModelEvent):
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedModelDeleted(LoggedModelEvent):
+class LoggedModelDeleted(LoggedModelEvent, frozen=True):
     """A logged model was marked deleted; all of it is kept."""
 
     kind: ClassVar[str] = "logged_model.deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedModelTagsSet(LoggedModelEvent):
+class LoggedModelTagsSet(LoggedModelEvent, frozen=True):
     """Tags of a logged model got these values."""
 
     kind: ClassVar[str] = "logged_model.tags_set"
@@ -53,8 +47,7 @@ class LoggedModelTagsSet(LoggedModelEvent):
     before: dict[str, str | None]
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedModelTagDeleted(LoggedModelEvent):
+class LoggedModelTagDeleted(LoggedModelEvent, frozen=True):
     """A tag of a logged model is gone."""
 
     kind: ClassVar[str] = "logged_model.tag_deleted"
@@ -62,8 +55,7 @@ class LoggedModelTagDeleted(LoggedModelEvent):
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedModelParamsLogged(LoggedModelEvent):
+class LoggedModelParamsLogged(LoggedModelEvent, frozen=True):
     """A logged model got so many parameters."""
 
     kind: ClassVar[str] = "logged_model.params_logged"

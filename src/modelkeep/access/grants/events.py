@@ -1,14 +1,12 @@
 """What happens to roles and to who holds them."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from modelkeep.access.rules import ANY
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class _OfRole(Event):
+class _OfRole(Event, frozen=True):
     """A fact about a role; its workspace is empty where it is known everywhere."""
 
     role_id: int
@@ -26,8 +24,7 @@ class _OfRole(Event):
         return self.workspace
 
 
-@dataclass(frozen=True, slots=True)
-class RoleMade(_OfRole):
+class RoleMade(_OfRole, frozen=True):
     """A role can be given from now on."""
 
     kind: ClassVar[str] = "role.made"
@@ -35,8 +32,7 @@ class RoleMade(_OfRole):
     description: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class RoleChanged(_OfRole):
+class RoleChanged(_OfRole, frozen=True):
     """A role has another name or description."""
 
     kind: ClassVar[str] = "role.changed"
@@ -45,8 +41,7 @@ class RoleChanged(_OfRole):
     before: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RoleDeleted(_OfRole):
+class RoleDeleted(_OfRole, frozen=True):
     """A role is gone, and with it what it allowed to those who held it."""
 
     kind: ClassVar[str] = "role.deleted"
@@ -55,8 +50,7 @@ class RoleDeleted(_OfRole):
     holders: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class RolePermissionAdded(_OfRole):
+class RolePermissionAdded(_OfRole, frozen=True):
     """A role allows or denies more."""
 
     kind: ClassVar[str] = "role.permission_added"
@@ -64,8 +58,7 @@ class RolePermissionAdded(_OfRole):
     permission: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RolePermissionChanged(_OfRole):
+class RolePermissionChanged(_OfRole, frozen=True):
     """A permission of a role is another."""
 
     kind: ClassVar[str] = "role.permission_changed"
@@ -74,8 +67,7 @@ class RolePermissionChanged(_OfRole):
     before: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RolePermissionRemoved(_OfRole):
+class RolePermissionRemoved(_OfRole, frozen=True):
     """A role no longer allows or denies something."""
 
     kind: ClassVar[str] = "role.permission_removed"
@@ -83,8 +75,7 @@ class RolePermissionRemoved(_OfRole):
     permission: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _OfAssignment(Event):
+class _OfAssignment(Event, frozen=True):
     """A fact about who holds a role, where and on what."""
 
     assignment_id: int
@@ -109,15 +100,13 @@ class _OfAssignment(Event):
         return "" if self.workspace == ANY else self.workspace
 
 
-@dataclass(frozen=True, slots=True)
-class RoleAssigned(_OfAssignment):
+class RoleAssigned(_OfAssignment, frozen=True):
     """Somebody holds a role from now on."""
 
     kind: ClassVar[str] = "role.assigned"
 
 
-@dataclass(frozen=True, slots=True)
-class RoleUnassigned(_OfAssignment):
+class RoleUnassigned(_OfAssignment, frozen=True):
     """Somebody holds a role no more."""
 
     kind: ClassVar[str] = "role.unassigned"

@@ -1,13 +1,11 @@
 """What happens to people, services and groups."""
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class _OfUser(Event):
+class _OfUser(Event, frozen=True):
     """A fact about a person or a service."""
 
     user_id: str
@@ -19,8 +17,7 @@ class _OfUser(Event):
         return f"user/{self.user_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class UserMade(_OfUser):
+class UserMade(_OfUser, frozen=True):
     """A person or service is known from now on."""
 
     kind: ClassVar[str] = "user.made"
@@ -30,8 +27,7 @@ class UserMade(_OfUser):
     display_name: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class UserChanged(_OfUser):
+class UserChanged(_OfUser, frozen=True):
     """Something about a person or service was changed: the new values, and those before."""
 
     kind: ClassVar[str] = "user.changed"
@@ -40,8 +36,7 @@ class UserChanged(_OfUser):
     before: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class UserRenamed(_OfUser):
+class UserRenamed(_OfUser, frozen=True):
     """A person or service has another name; the id, and all that hangs on it, stays."""
 
     kind: ClassVar[str] = "user.renamed"
@@ -49,36 +44,31 @@ class UserRenamed(_OfUser):
     old_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class UserDisabled(_OfUser):
+class UserDisabled(_OfUser, frozen=True):
     """A person or service can no longer sign in."""
 
     kind: ClassVar[str] = "user.disabled"
 
 
-@dataclass(frozen=True, slots=True)
-class UserEnabled(_OfUser):
+class UserEnabled(_OfUser, frozen=True):
     """A person or service can sign in again."""
 
     kind: ClassVar[str] = "user.enabled"
 
 
-@dataclass(frozen=True, slots=True)
-class UserDeleted(_OfUser):
+class UserDeleted(_OfUser, frozen=True):
     """A person or service is gone; the id is never given again."""
 
     kind: ClassVar[str] = "user.deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class PasswordChanged(_OfUser):
+class PasswordChanged(_OfUser, frozen=True):
     """A person has another password; nothing of either is in the fact."""
 
     kind: ClassVar[str] = "user.password_changed"
 
 
-@dataclass(frozen=True, slots=True)
-class GroupsOfUserReplaced(_OfUser):
+class GroupsOfUserReplaced(_OfUser, frozen=True):
     """An issuer said anew which groups a person belongs to."""
 
     kind: ClassVar[str] = "user.groups_replaced"
@@ -88,8 +78,7 @@ class GroupsOfUserReplaced(_OfUser):
     before: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _OfGroup(Event):
+class _OfGroup(Event, frozen=True):
     """A fact about a group."""
 
     group_id: str
@@ -101,8 +90,7 @@ class _OfGroup(Event):
         return f"group/{self.group_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class GroupMade(_OfGroup):
+class GroupMade(_OfGroup, frozen=True):
     """A group was made."""
 
     kind: ClassVar[str] = "group.made"
@@ -110,8 +98,7 @@ class GroupMade(_OfGroup):
     description: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupRenamed(_OfGroup):
+class GroupRenamed(_OfGroup, frozen=True):
     """A group has another name; the id, and all that hangs on it, stays."""
 
     kind: ClassVar[str] = "group.renamed"
@@ -119,8 +106,7 @@ class GroupRenamed(_OfGroup):
     old_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class GroupDescribed(_OfGroup):
+class GroupDescribed(_OfGroup, frozen=True):
     """A group's description was changed."""
 
     kind: ClassVar[str] = "group.described"
@@ -129,15 +115,13 @@ class GroupDescribed(_OfGroup):
     before: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class GroupDeleted(_OfGroup):
+class GroupDeleted(_OfGroup, frozen=True):
     """A group is gone, and nobody is in it any more; the id is never given again."""
 
     kind: ClassVar[str] = "group.deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class MemberAdded(_OfGroup):
+class MemberAdded(_OfGroup, frozen=True):
     """Somebody belongs to a group from now on."""
 
     kind: ClassVar[str] = "group.member_added"
@@ -146,8 +130,7 @@ class MemberAdded(_OfGroup):
     user: str
 
 
-@dataclass(frozen=True, slots=True)
-class MemberRemoved(_OfGroup):
+class MemberRemoved(_OfGroup, frozen=True):
     """Somebody no longer belongs to a group."""
 
     kind: ClassVar[str] = "group.member_removed"

@@ -1,13 +1,11 @@
 """What happens to tokens, and to those who try to sign in."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class TokenMade(Event):
+class TokenMade(Event, frozen=True):
     """A token was made for somebody; its secret is nowhere in the fact. An expiry or limit of None means no such."""
 
     kind: ClassVar[str] = "token.made"
@@ -27,8 +25,7 @@ class TokenMade(Event):
         return f"token/{self.token_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRevoked(Event):
+class TokenRevoked(Event, frozen=True):
     """A token is good no more."""
 
     kind: ClassVar[str] = "token.revoked"
@@ -43,8 +40,7 @@ class TokenRevoked(Event):
         return f"token/{self.token_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class TokensRevoked(Event):
+class TokensRevoked(Event, frozen=True):
     """All tokens that were made since a moment, but perhaps one, are good no more."""
 
     kind: ClassVar[str] = "tokens.revoked"
@@ -59,8 +55,7 @@ class TokensRevoked(Event):
         return "tokens"
 
 
-@dataclass(frozen=True, slots=True)
-class SignInFailed(Event):
+class SignInFailed(Event, frozen=True):
     """A password was wrong, for a name that somebody has (`user_id`) or nobody (empty; the name may be a secret)."""
 
     kind: ClassVar[str] = "sign_in.failed"
@@ -76,8 +71,7 @@ class SignInFailed(Event):
         return f"user/{self.user_id or 'unknown'}"
 
 
-@dataclass(frozen=True, slots=True)
-class AddressKnown(Event):
+class AddressKnown(Event, frozen=True):
     """Somebody signed in with their password from an address for the first time, or the first time in a long while."""
 
     kind: ClassVar[str] = "sign_in.address_known"

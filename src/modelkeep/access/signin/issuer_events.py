@@ -1,13 +1,11 @@
 """What happens to the issuers that are trusted, and what their tokens are exchanged for."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class IssuerTrusted(Event):
+class IssuerTrusted(Event, frozen=True):
     """From now on, tokens of an issuer that have these claims speak for a service."""
 
     kind: ClassVar[str] = "issuer.trusted"
@@ -29,8 +27,7 @@ class IssuerTrusted(Event):
         return f"issuer/{self.issuer_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class IssuerDropped(Event):
+class IssuerDropped(Event, frozen=True):
     """Tokens of an issuer speak for that service no more; those that they were exchanged for end within minutes."""
 
     kind: ClassVar[str] = "issuer.dropped"
@@ -45,8 +42,7 @@ class IssuerDropped(Event):
         return f"issuer/{self.issuer_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class WorkloadTokenIssued(Event):
+class WorkloadTokenIssued(Event, frozen=True):
     """A token of a trusted issuer was exchanged for one of ours, because of these claims."""
 
     kind: ClassVar[str] = "workload_token.issued"

@@ -1,13 +1,11 @@
 """What happens to browser sessions and to the people that sign in through an identity provider."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class SessionStarted(Event):
+class SessionStarted(Event, frozen=True):
     """Somebody signed in with a browser. `signed_in_by` is `password` or the issuer that vouched for them."""
 
     kind: ClassVar[str] = "session.started"
@@ -22,8 +20,7 @@ class SessionStarted(Event):
         return f"user/{self.user_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class SessionEnded(Event):
+class SessionEnded(Event, frozen=True):
     """A session was ended before its time."""
 
     kind: ClassVar[str] = "session.ended"
@@ -37,8 +34,7 @@ class SessionEnded(Event):
         return f"user/{self.user_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class SessionsEnded(Event):
+class SessionsEnded(Event, frozen=True):
     """All sessions of a user were ended."""
 
     kind: ClassVar[str] = "sessions.ended"
@@ -52,8 +48,7 @@ class SessionsEnded(Event):
         return f"user/{self.user_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class LoginLinked(Event):
+class LoginLinked(Event, frozen=True):
     """From now on, whom the issuer calls `subject` signs in as this user."""
 
     kind: ClassVar[str] = "login.linked"

@@ -18,6 +18,8 @@ ABANDONED_AFTER_MS = 7 * 24 * 3600 * 1000
 _BATCH = 100
 _FOLDER = "pushes"
 _ID = re.compile(r"[0-9a-f]{32}")
+# Most sources of versions are elsewhere: they need not be taken apart to know that they are no pushes.
+_OF_A_STORE = re.compile("mlflow-artifacts:", re.IGNORECASE)
 
 
 class Push(NamedTuple):
@@ -110,6 +112,8 @@ def _push(tx: Tx, push_id: str) -> Push:
 
 
 def _named_by(tx: Tx, source: str) -> str | None:
+    if not _OF_A_STORE.match(source):
+        return None
     try:
         parsed = parse_source(source)
     except InvalidInput:

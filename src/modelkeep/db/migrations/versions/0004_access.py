@@ -12,8 +12,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables, and the columns that older ones have gained."""
+    """Make the tables, and the columns and indexes that older ones have gained."""
     _columns()
+    _version_indexes()
     _people()
     _sign_in()
     _roles()
@@ -42,6 +43,14 @@ def _columns() -> None:
     op.create_index("journal_at", "journal", ["at"])
     of_roles = sa.text("kind >= 'role.' AND kind < 'role/'")
     op.create_index("journal_roles", "journal", ["id"], sqlite_where=of_roles, postgresql_where=of_roles)
+
+
+def _version_indexes() -> None:
+    """Only of versions that have a run or a digest: those of others cost every new version, and find nothing."""
+    for name, column in (("model_versions_run", "run_id"), ("model_versions_digest", "digest")):
+        has_one = sa.text(f"{column} IS NOT NULL")
+        op.drop_index(name, "model_versions")
+        op.create_index(name, "model_versions", ["workspace", column], sqlite_where=has_one, postgresql_where=has_one)
 
 
 def _people() -> None:
