@@ -1,11 +1,13 @@
 """What happens to workspaces."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class WorkspaceCreated(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class WorkspaceCreated(Event):
     """A workspace was made."""
 
     kind: ClassVar[str] = "workspace.created"
@@ -24,7 +26,8 @@ class WorkspaceCreated(Event, frozen=True):
         return ""
 
 
-class WorkspaceDescribed(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class WorkspaceDescribed(Event):
     """A workspace has another description."""
 
     kind: ClassVar[str] = "workspace.described"

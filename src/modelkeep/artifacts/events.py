@@ -1,11 +1,13 @@
 """What happens to artifacts."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class ArtifactStored(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ArtifactStored(Event):
     """A file was uploaded to a run's or logged model's tree, or replaced there."""
 
     kind: ClassVar[str] = "artifact.stored"
@@ -21,7 +23,8 @@ class ArtifactStored(Event, frozen=True):
         return self.owner
 
 
-class ArtifactsDeleted(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ArtifactsDeleted(Event):
     """A file or folder was removed from a run's or logged model's tree; an empty path is all of it."""
 
     kind: ClassVar[str] = "artifact.deleted"
@@ -36,7 +39,8 @@ class ArtifactsDeleted(Event, frozen=True):
         return self.owner
 
 
-class BlobsTrashed(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class BlobsTrashed(Event):
     """Bytes that nothing named came into the trash; naming them again takes them out."""
 
     kind: ClassVar[str] = "blobs.trashed"
@@ -50,7 +54,8 @@ class BlobsTrashed(Event, frozen=True):
         return "artifact-store"
 
 
-class BlobsDeleted(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class BlobsDeleted(Event):
     """Bytes that had been in the trash long enough were deleted."""
 
     kind: ClassVar[str] = "blobs.deleted"
@@ -64,7 +69,8 @@ class BlobsDeleted(Event, frozen=True):
         return "artifact-store"
 
 
-class UploadBegun(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UploadBegun(Event):
     """Somebody began to upload a file in parts; storing it is told on its own."""
 
     kind: ClassVar[str] = "upload.begun"
@@ -78,7 +84,8 @@ class UploadBegun(Event, frozen=True):
         return self.path
 
 
-class UploadAborted(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UploadAborted(Event):
     """An upload in parts was given up, or swept as nobody went on with it."""
 
     kind: ClassVar[str] = "upload.aborted"
@@ -91,7 +98,8 @@ class UploadAborted(Event, frozen=True):
         return self.path
 
 
-class WorkspaceEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class WorkspaceEvent(Event):
     """A fact about what a workspace may keep."""
 
     workspace: str
@@ -102,7 +110,8 @@ class WorkspaceEvent(Event, frozen=True):
         return f"workspace/{self.workspace}"
 
 
-class QuotaSet(WorkspaceEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class QuotaSet(WorkspaceEvent):
     """A workspace may keep at most so many bytes in the store."""
 
     kind: ClassVar[str] = "quota.set"
@@ -111,7 +120,8 @@ class QuotaSet(WorkspaceEvent, frozen=True):
     before: int | None
 
 
-class QuotaLifted(WorkspaceEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class QuotaLifted(WorkspaceEvent):
     """A workspace may keep as much as the store takes."""
 
     kind: ClassVar[str] = "quota.lifted"
@@ -119,7 +129,8 @@ class QuotaLifted(WorkspaceEvent, frozen=True):
     before: int
 
 
-class BlobEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class BlobEvent(Event):
     """A fact about the bytes of one blob."""
 
     sha256: str
@@ -130,19 +141,22 @@ class BlobEvent(Event, frozen=True):
         return f"blob/{self.sha256}"
 
 
-class BlobDamaged(BlobEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class BlobDamaged(BlobEvent):
     """The store was found not to give back the bytes of a blob; it is not served from then on."""
 
     kind: ClassVar[str] = "blob.damaged"
 
 
-class BlobHealed(BlobEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class BlobHealed(BlobEvent):
     """A damaged blob is right again: its bytes were uploaded once more, or were found to be right after all."""
 
     kind: ClassVar[str] = "blob.healed"
 
 
-class PushEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PushEvent(Event):
     """A fact about a push."""
 
     push_id: str
@@ -153,13 +167,15 @@ class PushEvent(Event, frozen=True):
         return f"push/{self.push_id}"
 
 
-class PushOpened(PushEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PushOpened(PushEvent):
     """Somebody began to push a folder."""
 
     kind: ClassVar[str] = "push.opened"
 
 
-class PushClosed(PushEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PushClosed(PushEvent):
     """A push ended: its files were registered, or it was given up."""
 
     kind: ClassVar[str] = "push.closed"

@@ -1,11 +1,13 @@
 """What the audit log tells of its own: what was refused, and who fetched files where a workspace asks for that."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class AccessRefused(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class AccessRefused(Event):
     """Somebody who is known tried what they may not. `hidden` says that they were told it is not there."""
 
     kind: ClassVar[str] = "access.refused"
@@ -28,7 +30,8 @@ class AccessRefused(Event, frozen=True):
         return ""
 
 
-class SignInsRefused(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SignInsRefused(Event):
     """So many requests from an address brought no valid credential during the minute that began then, in ms."""
 
     kind: ClassVar[str] = "sign_in.refused"
@@ -44,7 +47,8 @@ class SignInsRefused(Event, frozen=True):
         return f"address/{self.site}"
 
 
-class FileDownloaded(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class FileDownloaded(Event):
     """Bytes of a file were fetched: those from `first` to `last`, or all of them.
 
     `way` is `file`, `archive` (then `path` is empty and `digest` that of the version's files), `preview`, or `link` for
@@ -66,7 +70,8 @@ class FileDownloaded(Event, frozen=True):
         return self.about
 
 
-class DownloadsAudited(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class DownloadsAudited(Event):
     """From now on, downloads in a workspace are entries, or are no more."""
 
     kind: ClassVar[str] = "workspace.downloads_audited"

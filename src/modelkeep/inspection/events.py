@@ -1,11 +1,13 @@
 """What happens to inspections and to the policy that acts on them."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class _ManifestEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _ManifestEvent(Event):
     digest: str
 
     @property
@@ -14,13 +16,15 @@ class _ManifestEvent(Event, frozen=True):
         return f"manifest/{self.digest}"
 
 
-class InspectionAsked(_ManifestEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class InspectionAsked(_ManifestEvent):
     """Somebody asked for the files to be inspected again."""
 
     kind: ClassVar[str] = "inspection.asked"
 
 
-class FilesInspected(_ManifestEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class FilesInspected(_ManifestEvent):
     """The files of a manifest were judged; `findings` is how many speak against them."""
 
     kind: ClassVar[str] = "inspection.done"
@@ -29,7 +33,8 @@ class FilesInspected(_ManifestEvent, frozen=True):
     findings: int
 
 
-class DownloadPolicySet(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class DownloadPolicySet(Event):
     """A workspace decided which versions it does not give out: unsafe ones, those without a verdict."""
 
     kind: ClassVar[str] = "download_policy.set"

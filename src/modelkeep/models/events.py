@@ -1,11 +1,13 @@
 """What happens to registered models and their versions."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class ModelEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelEvent(Event):
     """A fact about a registered model; `name` is its name after the fact."""
 
     model_id: str
@@ -17,7 +19,8 @@ class ModelEvent(Event, frozen=True):
         return f"registered-model/{self.model_id}"
 
 
-class ModelCreated(ModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelCreated(ModelEvent):
     """A registered model or prompt was made."""
 
     kind: ClassVar[str] = "registered_model.created"
@@ -26,14 +29,16 @@ class ModelCreated(ModelEvent, frozen=True):
     tags: dict[str, str]
 
 
-class ModelRenamed(ModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelRenamed(ModelEvent):
     """A registered model got another name."""
 
     kind: ClassVar[str] = "registered_model.renamed"
     old_name: str
 
 
-class ModelDescribed(ModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelDescribed(ModelEvent):
     """A registered model's description was replaced."""
 
     kind: ClassVar[str] = "registered_model.described"
@@ -41,20 +46,23 @@ class ModelDescribed(ModelEvent, frozen=True):
     before: str | None
 
 
-class ModelRetired(ModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelRetired(ModelEvent):
     """A registered model was taken out of use; everything about it is kept."""
 
     kind: ClassVar[str] = "registered_model.retired"
 
 
-class ModelRestored(ModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelRestored(ModelEvent):
     """A retired model is in use again."""
 
     kind: ClassVar[str] = "registered_model.restored"
     old_name: str
 
 
-class ModelTagSet(ModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelTagSet(ModelEvent):
     """A tag of a registered model got a value."""
 
     kind: ClassVar[str] = "registered_model_tag.set"
@@ -63,7 +71,8 @@ class ModelTagSet(ModelEvent, frozen=True):
     before: str | None
 
 
-class ModelTagDeleted(ModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ModelTagDeleted(ModelEvent):
     """A tag of a registered model is gone."""
 
     kind: ClassVar[str] = "registered_model_tag.deleted"
@@ -71,7 +80,8 @@ class ModelTagDeleted(ModelEvent, frozen=True):
     before: str
 
 
-class VersionEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionEvent(Event):
     """A fact about a model version."""
 
     model_id: str
@@ -84,7 +94,8 @@ class VersionEvent(Event, frozen=True):
         return f"model-version/{self.model_id}/{self.version}"
 
 
-class VersionRegistered(VersionEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionRegistered(VersionEvent):
     """A version was made; `digest` is of its frozen files, None where the registry does not hold them."""
 
     kind: ClassVar[str] = "model_version.registered"
@@ -96,7 +107,8 @@ class VersionRegistered(VersionEvent, frozen=True):
     tags: dict[str, str]
 
 
-class VersionDescribed(VersionEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionDescribed(VersionEvent):
     """A version's description was replaced."""
 
     kind: ClassVar[str] = "model_version.described"
@@ -104,19 +116,22 @@ class VersionDescribed(VersionEvent, frozen=True):
     before: str | None
 
 
-class VersionRetired(VersionEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionRetired(VersionEvent):
     """A version was taken out of use; its record is kept, its stage and aliases are not."""
 
     kind: ClassVar[str] = "model_version.retired"
 
 
-class VersionRestored(VersionEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionRestored(VersionEvent):
     """A retired version is in use again, in no stage and with no alias."""
 
     kind: ClassVar[str] = "model_version.restored"
 
 
-class VersionTagSet(VersionEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionTagSet(VersionEvent):
     """A tag of a version got a value."""
 
     kind: ClassVar[str] = "model_version_tag.set"
@@ -125,7 +140,8 @@ class VersionTagSet(VersionEvent, frozen=True):
     before: str | None
 
 
-class VersionTagDeleted(VersionEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionTagDeleted(VersionEvent):
     """A tag of a version is gone."""
 
     kind: ClassVar[str] = "model_version_tag.deleted"

@@ -1,11 +1,13 @@
 """What happens to placements."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class PlacementEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PlacementEvent(Event):
     """A fact about where a version of a model stands."""
 
     model_id: str
@@ -18,7 +20,8 @@ class PlacementEvent(Event, frozen=True):
         return f"model-version/{self.model_id}/{self.version}"
 
 
-class VersionMoved(PlacementEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionMoved(PlacementEvent):
     """A version came into a stage; `stage` and `old_stage` are the same where it was moved to where it stood."""
 
     kind: ClassVar[str] = "model_version.moved"
@@ -27,7 +30,8 @@ class VersionMoved(PlacementEvent, frozen=True):
     digest: str | None
 
 
-class AliasSet(PlacementEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class AliasSet(PlacementEvent):
     """An alias points at the version; `old_version` is where it pointed before."""
 
     kind: ClassVar[str] = "model_version_alias.set"
@@ -36,7 +40,8 @@ class AliasSet(PlacementEvent, frozen=True):
     digest: str | None
 
 
-class AliasDeleted(PlacementEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class AliasDeleted(PlacementEvent):
     """An alias that pointed at the version is gone."""
 
     kind: ClassVar[str] = "model_version_alias.deleted"

@@ -1,11 +1,13 @@
 """What happens to retention: rules, holds, and files that were reclaimed by them."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from modelkeep.core.events import Event
 
 
-class RuleEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RuleEvent(Event):
     """A fact about a retention rule; `model_id` is empty for the rule of a workspace."""
 
     workspace: str
@@ -17,7 +19,8 @@ class RuleEvent(Event, frozen=True):
         return f"registered-model/{self.model_id}" if self.model_id else f"workspace/{self.workspace}"
 
 
-class RuleSet(RuleEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RuleSet(RuleEvent):
     """A retention rule was set, or replaced the one `before`."""
 
     kind: ClassVar[str] = "retention_rule.set"
@@ -28,7 +31,8 @@ class RuleSet(RuleEvent, frozen=True):
     before: dict[str, Any] | None
 
 
-class RuleDeleted(RuleEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RuleDeleted(RuleEvent):
     """A retention rule is gone."""
 
     kind: ClassVar[str] = "retention_rule.deleted"
@@ -36,7 +40,8 @@ class RuleDeleted(RuleEvent, frozen=True):
     before: dict[str, Any]
 
 
-class HoldEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class HoldEvent(Event):
     """A fact about a version that concerns whether its files are kept."""
 
     model_id: str
@@ -49,7 +54,8 @@ class HoldEvent(Event, frozen=True):
         return f"model-version/{self.model_id}/{self.version}"
 
 
-class VersionHeld(HoldEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionHeld(HoldEvent):
     """A version's files are kept whatever rules say, until the hold is lifted."""
 
     kind: ClassVar[str] = "model_version.held"
@@ -58,7 +64,8 @@ class VersionHeld(HoldEvent, frozen=True):
     before: str | None
 
 
-class HoldLifted(HoldEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class HoldLifted(HoldEvent):
     """A version is held no more."""
 
     kind: ClassVar[str] = "model_version.hold_lifted"
@@ -66,7 +73,8 @@ class HoldLifted(HoldEvent, frozen=True):
     before: str
 
 
-class VersionReclaimed(HoldEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class VersionReclaimed(HoldEvent):
     """A version's files are no longer kept; `size` is theirs, `trashed` that of what nothing else names."""
 
     kind: ClassVar[str] = "model_version.reclaimed"
@@ -77,7 +85,8 @@ class VersionReclaimed(HoldEvent, frozen=True):
     reason: str
 
 
-class CollectionBegun(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class CollectionBegun(Event):
     """Somebody has the store reclaim what was deleted or retired before so many days, and delete what is so many days
     in the trash; `goes_on` where it is a further call of the same. What goes has entries of its own.
     """
@@ -94,7 +103,8 @@ class CollectionBegun(Event, frozen=True):
         return "server"
 
 
-class TreeReclaimed(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TreeReclaimed(Event):
     """The files of a run or logged model that was deleted long ago were removed."""
 
     kind: ClassVar[str] = "artifacts.reclaimed"

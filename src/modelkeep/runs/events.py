@@ -1,11 +1,13 @@
 """Facts about experiments and runs."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from modelkeep.core.events import Event
 
 
-class ExperimentEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ExperimentEvent(Event):
     """A fact about one experiment."""
 
     experiment_id: int
@@ -16,7 +18,8 @@ class ExperimentEvent(Event, frozen=True):
         return f"experiment/{self.experiment_id}"
 
 
-class ExperimentCreated(ExperimentEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ExperimentCreated(ExperimentEvent):
     """An experiment was made."""
 
     kind: ClassVar[str] = "experiment.created"
@@ -24,7 +27,8 @@ class ExperimentCreated(ExperimentEvent, frozen=True):
     artifact_location: str
 
 
-class ExperimentRenamed(ExperimentEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ExperimentRenamed(ExperimentEvent):
     """An experiment got another name."""
 
     kind: ClassVar[str] = "experiment.renamed"
@@ -32,21 +36,24 @@ class ExperimentRenamed(ExperimentEvent, frozen=True):
     name: str
 
 
-class ExperimentDeleted(ExperimentEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ExperimentDeleted(ExperimentEvent):
     """An experiment was marked deleted, and `runs` of its runs with it."""
 
     kind: ClassVar[str] = "experiment.deleted"
     runs: int
 
 
-class ExperimentRestored(ExperimentEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ExperimentRestored(ExperimentEvent):
     """A deleted experiment is active again, and `runs` of its runs with it."""
 
     kind: ClassVar[str] = "experiment.restored"
     runs: int
 
 
-class ExperimentTagSet(ExperimentEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ExperimentTagSet(ExperimentEvent):
     """A tag of an experiment got a value, in place of the one `before` if it had any."""
 
     kind: ClassVar[str] = "experiment.tag_set"
@@ -55,7 +62,8 @@ class ExperimentTagSet(ExperimentEvent, frozen=True):
     before: str | None
 
 
-class ExperimentTagDeleted(ExperimentEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ExperimentTagDeleted(ExperimentEvent):
     """A tag of an experiment is gone."""
 
     kind: ClassVar[str] = "experiment.tag_deleted"
@@ -63,7 +71,8 @@ class ExperimentTagDeleted(ExperimentEvent, frozen=True):
     before: str
 
 
-class RunEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunEvent(Event):
     """A fact about one run."""
 
     run_id: str
@@ -74,7 +83,8 @@ class RunEvent(Event, frozen=True):
         return f"run/{self.run_id}"
 
 
-class RunCreated(RunEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunCreated(RunEvent):
     """A run began."""
 
     kind: ClassVar[str] = "run.created"
@@ -83,7 +93,8 @@ class RunCreated(RunEvent, frozen=True):
     user_id: str
 
 
-class RunUpdated(RunEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunUpdated(RunEvent):
     """A run's name, status or end changed; these are its values now."""
 
     kind: ClassVar[str] = "run.updated"
@@ -93,19 +104,22 @@ class RunUpdated(RunEvent, frozen=True):
     before: dict[str, Any]
 
 
-class RunDeleted(RunEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunDeleted(RunEvent):
     """A run was marked deleted; all of it is kept."""
 
     kind: ClassVar[str] = "run.deleted"
 
 
-class RunRestored(RunEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunRestored(RunEvent):
     """A deleted run is active again."""
 
     kind: ClassVar[str] = "run.restored"
 
 
-class RunRecorded(RunEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunRecorded(RunEvent):
     """So many metric points, and parameters and tags of these keys, were logged to a run."""
 
     kind: ClassVar[str] = "run.recorded"
@@ -114,7 +128,8 @@ class RunRecorded(RunEvent, frozen=True):
     tags: tuple[str, ...]
 
 
-class RunTagDeleted(RunEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunTagDeleted(RunEvent):
     """A tag of a run is gone."""
 
     kind: ClassVar[str] = "run.tag_deleted"
@@ -122,7 +137,8 @@ class RunTagDeleted(RunEvent, frozen=True):
     before: str
 
 
-class RunInputsLogged(RunEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunInputsLogged(RunEvent):
     """A run read so many datasets and logged models that were not noted before."""
 
     kind: ClassVar[str] = "run.inputs_logged"
@@ -130,7 +146,8 @@ class RunInputsLogged(RunEvent, frozen=True):
     models: int
 
 
-class RunOutputsLogged(RunEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunOutputsLogged(RunEvent):
     """A run made so many logged models that were not noted before."""
 
     kind: ClassVar[str] = "run.outputs_logged"

@@ -1,11 +1,13 @@
 """Facts about logged models."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class LoggedModelEvent(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LoggedModelEvent(Event):
     """A fact about one logged model."""
 
     model_id: str
@@ -16,7 +18,8 @@ class LoggedModelEvent(Event, frozen=True):
         return f"logged-model/{self.model_id}"
 
 
-class LoggedModelCreated(LoggedModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LoggedModelCreated(LoggedModelEvent):
     """A logged model was begun; its files are still to come."""
 
     kind: ClassVar[str] = "logged_model.created"
@@ -25,7 +28,8 @@ class LoggedModelCreated(LoggedModelEvent, frozen=True):
     source_run_id: str | None
 
 
-class LoggedModelFinalized(LoggedModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LoggedModelFinalized(LoggedModelEvent):
     """A logged model got another status."""
 
     kind: ClassVar[str] = "logged_model.finalized"
@@ -33,13 +37,15 @@ class LoggedModelFinalized(LoggedModelEvent, frozen=True):
     before: str
 
 
-class LoggedModelDeleted(LoggedModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LoggedModelDeleted(LoggedModelEvent):
     """A logged model was marked deleted; all of it is kept."""
 
     kind: ClassVar[str] = "logged_model.deleted"
 
 
-class LoggedModelTagsSet(LoggedModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LoggedModelTagsSet(LoggedModelEvent):
     """Tags of a logged model got these values."""
 
     kind: ClassVar[str] = "logged_model.tags_set"
@@ -47,7 +53,8 @@ class LoggedModelTagsSet(LoggedModelEvent, frozen=True):
     before: dict[str, str | None]
 
 
-class LoggedModelTagDeleted(LoggedModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LoggedModelTagDeleted(LoggedModelEvent):
     """A tag of a logged model is gone."""
 
     kind: ClassVar[str] = "logged_model.tag_deleted"
@@ -55,7 +62,8 @@ class LoggedModelTagDeleted(LoggedModelEvent, frozen=True):
     before: str
 
 
-class LoggedModelParamsLogged(LoggedModelEvent, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LoggedModelParamsLogged(LoggedModelEvent):
     """A logged model got so many parameters."""
 
     kind: ClassVar[str] = "logged_model.params_logged"

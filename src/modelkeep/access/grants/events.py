@@ -1,12 +1,14 @@
 """What happens to roles and to who holds them."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from modelkeep.access.rules import ANY
 from modelkeep.core.events import Event
 
 
-class _OfRole(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _OfRole(Event):
     """A fact about a role; its workspace is empty where it is known everywhere."""
 
     role_id: int
@@ -24,7 +26,8 @@ class _OfRole(Event, frozen=True):
         return self.workspace
 
 
-class RoleMade(_OfRole, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RoleMade(_OfRole):
     """A role can be given from now on."""
 
     kind: ClassVar[str] = "role.made"
@@ -32,7 +35,8 @@ class RoleMade(_OfRole, frozen=True):
     description: str | None
 
 
-class RoleChanged(_OfRole, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RoleChanged(_OfRole):
     """A role has another name or description."""
 
     kind: ClassVar[str] = "role.changed"
@@ -41,7 +45,8 @@ class RoleChanged(_OfRole, frozen=True):
     before: dict[str, Any]
 
 
-class RoleDeleted(_OfRole, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RoleDeleted(_OfRole):
     """A role is gone, and with it what it allowed to those who held it."""
 
     kind: ClassVar[str] = "role.deleted"
@@ -50,7 +55,8 @@ class RoleDeleted(_OfRole, frozen=True):
     holders: list[str]
 
 
-class RolePermissionAdded(_OfRole, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RolePermissionAdded(_OfRole):
     """A role allows or denies more."""
 
     kind: ClassVar[str] = "role.permission_added"
@@ -58,7 +64,8 @@ class RolePermissionAdded(_OfRole, frozen=True):
     permission: dict[str, Any]
 
 
-class RolePermissionChanged(_OfRole, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RolePermissionChanged(_OfRole):
     """A permission of a role is another."""
 
     kind: ClassVar[str] = "role.permission_changed"
@@ -67,7 +74,8 @@ class RolePermissionChanged(_OfRole, frozen=True):
     before: dict[str, Any]
 
 
-class RolePermissionRemoved(_OfRole, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RolePermissionRemoved(_OfRole):
     """A role no longer allows or denies something."""
 
     kind: ClassVar[str] = "role.permission_removed"
@@ -75,7 +83,8 @@ class RolePermissionRemoved(_OfRole, frozen=True):
     permission: dict[str, Any]
 
 
-class _OfAssignment(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _OfAssignment(Event):
     """A fact about who holds a role, where and on what."""
 
     assignment_id: int
@@ -100,13 +109,15 @@ class _OfAssignment(Event, frozen=True):
         return "" if self.workspace == ANY else self.workspace
 
 
-class RoleAssigned(_OfAssignment, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RoleAssigned(_OfAssignment):
     """Somebody holds a role from now on."""
 
     kind: ClassVar[str] = "role.assigned"
 
 
-class RoleUnassigned(_OfAssignment, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RoleUnassigned(_OfAssignment):
     """Somebody holds a role no more."""
 
     kind: ClassVar[str] = "role.unassigned"

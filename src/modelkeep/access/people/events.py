@@ -1,11 +1,13 @@
 """What happens to people, services and groups."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from modelkeep.core.events import Event
 
 
-class _OfUser(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _OfUser(Event):
     """A fact about a person or a service."""
 
     user_id: str
@@ -17,7 +19,8 @@ class _OfUser(Event, frozen=True):
         return f"user/{self.user_id}"
 
 
-class UserMade(_OfUser, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UserMade(_OfUser):
     """A person or service is known from now on."""
 
     kind: ClassVar[str] = "user.made"
@@ -27,7 +30,8 @@ class UserMade(_OfUser, frozen=True):
     display_name: str | None
 
 
-class UserChanged(_OfUser, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UserChanged(_OfUser):
     """Something about a person or service was changed: the new values, and those before."""
 
     kind: ClassVar[str] = "user.changed"
@@ -36,7 +40,8 @@ class UserChanged(_OfUser, frozen=True):
     before: dict[str, Any]
 
 
-class UserRenamed(_OfUser, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UserRenamed(_OfUser):
     """A person or service has another name; the id, and all that hangs on it, stays."""
 
     kind: ClassVar[str] = "user.renamed"
@@ -44,31 +49,36 @@ class UserRenamed(_OfUser, frozen=True):
     old_name: str
 
 
-class UserDisabled(_OfUser, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UserDisabled(_OfUser):
     """A person or service can no longer sign in."""
 
     kind: ClassVar[str] = "user.disabled"
 
 
-class UserEnabled(_OfUser, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UserEnabled(_OfUser):
     """A person or service can sign in again."""
 
     kind: ClassVar[str] = "user.enabled"
 
 
-class UserDeleted(_OfUser, frozen=True):
+@dataclass(frozen=True, slots=True)
+class UserDeleted(_OfUser):
     """A person or service is gone; the id is never given again."""
 
     kind: ClassVar[str] = "user.deleted"
 
 
-class PasswordChanged(_OfUser, frozen=True):
+@dataclass(frozen=True, slots=True)
+class PasswordChanged(_OfUser):
     """A person has another password; nothing of either is in the fact."""
 
     kind: ClassVar[str] = "user.password_changed"
 
 
-class GroupsOfUserReplaced(_OfUser, frozen=True):
+@dataclass(frozen=True, slots=True)
+class GroupsOfUserReplaced(_OfUser):
     """An issuer said anew which groups a person belongs to."""
 
     kind: ClassVar[str] = "user.groups_replaced"
@@ -78,7 +88,8 @@ class GroupsOfUserReplaced(_OfUser, frozen=True):
     before: list[str]
 
 
-class _OfGroup(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class _OfGroup(Event):
     """A fact about a group."""
 
     group_id: str
@@ -90,7 +101,8 @@ class _OfGroup(Event, frozen=True):
         return f"group/{self.group_id}"
 
 
-class GroupMade(_OfGroup, frozen=True):
+@dataclass(frozen=True, slots=True)
+class GroupMade(_OfGroup):
     """A group was made."""
 
     kind: ClassVar[str] = "group.made"
@@ -98,7 +110,8 @@ class GroupMade(_OfGroup, frozen=True):
     description: str | None
 
 
-class GroupRenamed(_OfGroup, frozen=True):
+@dataclass(frozen=True, slots=True)
+class GroupRenamed(_OfGroup):
     """A group has another name; the id, and all that hangs on it, stays."""
 
     kind: ClassVar[str] = "group.renamed"
@@ -106,7 +119,8 @@ class GroupRenamed(_OfGroup, frozen=True):
     old_name: str
 
 
-class GroupDescribed(_OfGroup, frozen=True):
+@dataclass(frozen=True, slots=True)
+class GroupDescribed(_OfGroup):
     """A group's description was changed."""
 
     kind: ClassVar[str] = "group.described"
@@ -115,13 +129,15 @@ class GroupDescribed(_OfGroup, frozen=True):
     before: str | None
 
 
-class GroupDeleted(_OfGroup, frozen=True):
+@dataclass(frozen=True, slots=True)
+class GroupDeleted(_OfGroup):
     """A group is gone, and nobody is in it any more; the id is never given again."""
 
     kind: ClassVar[str] = "group.deleted"
 
 
-class MemberAdded(_OfGroup, frozen=True):
+@dataclass(frozen=True, slots=True)
+class MemberAdded(_OfGroup):
     """Somebody belongs to a group from now on."""
 
     kind: ClassVar[str] = "group.member_added"
@@ -130,7 +146,8 @@ class MemberAdded(_OfGroup, frozen=True):
     user: str
 
 
-class MemberRemoved(_OfGroup, frozen=True):
+@dataclass(frozen=True, slots=True)
+class MemberRemoved(_OfGroup):
     """Somebody no longer belongs to a group."""
 
     kind: ClassVar[str] = "group.member_removed"

@@ -1,11 +1,13 @@
 """What happens to tokens, and to those who try to sign in."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class TokenMade(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TokenMade(Event):
     """A token was made for somebody; its secret is nowhere in the fact. An expiry or limit of None means no such."""
 
     kind: ClassVar[str] = "token.made"
@@ -25,7 +27,8 @@ class TokenMade(Event, frozen=True):
         return f"token/{self.token_id}"
 
 
-class TokenRevoked(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TokenRevoked(Event):
     """A token is good no more."""
 
     kind: ClassVar[str] = "token.revoked"
@@ -40,7 +43,8 @@ class TokenRevoked(Event, frozen=True):
         return f"token/{self.token_id}"
 
 
-class TokensRevoked(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TokensRevoked(Event):
     """All tokens that were made since a moment, but perhaps one, are good no more."""
 
     kind: ClassVar[str] = "tokens.revoked"
@@ -55,7 +59,8 @@ class TokensRevoked(Event, frozen=True):
         return "tokens"
 
 
-class SignInFailed(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SignInFailed(Event):
     """A password was wrong, for a name that somebody has (`user_id`) or nobody (empty; the name may be a secret)."""
 
     kind: ClassVar[str] = "sign_in.failed"
@@ -71,7 +76,8 @@ class SignInFailed(Event, frozen=True):
         return f"user/{self.user_id or 'unknown'}"
 
 
-class AddressKnown(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class AddressKnown(Event):
     """Somebody signed in with their password from an address for the first time, or the first time in a long while."""
 
     kind: ClassVar[str] = "sign_in.address_known"

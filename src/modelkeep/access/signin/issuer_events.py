@@ -1,11 +1,13 @@
 """What happens to the issuers that are trusted, and what their tokens are exchanged for."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class IssuerTrusted(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class IssuerTrusted(Event):
     """From now on, tokens of an issuer that have these claims speak for a service."""
 
     kind: ClassVar[str] = "issuer.trusted"
@@ -27,7 +29,8 @@ class IssuerTrusted(Event, frozen=True):
         return f"issuer/{self.issuer_id}"
 
 
-class IssuerDropped(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class IssuerDropped(Event):
     """Tokens of an issuer speak for that service no more; those that they were exchanged for end within minutes."""
 
     kind: ClassVar[str] = "issuer.dropped"
@@ -42,7 +45,8 @@ class IssuerDropped(Event, frozen=True):
         return f"issuer/{self.issuer_id}"
 
 
-class WorkloadTokenIssued(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class WorkloadTokenIssued(Event):
     """A token of a trusted issuer was exchanged for one of ours, because of these claims."""
 
     kind: ClassVar[str] = "workload_token.issued"

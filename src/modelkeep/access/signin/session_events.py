@@ -1,11 +1,13 @@
 """What happens to browser sessions and to the people that sign in through an identity provider."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from modelkeep.core.events import Event
 
 
-class SessionStarted(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SessionStarted(Event):
     """Somebody signed in with a browser. `signed_in_by` is `password` or the issuer that vouched for them."""
 
     kind: ClassVar[str] = "session.started"
@@ -20,7 +22,8 @@ class SessionStarted(Event, frozen=True):
         return f"user/{self.user_id}"
 
 
-class SessionEnded(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
     """A session was ended before its time."""
 
     kind: ClassVar[str] = "session.ended"
@@ -34,7 +37,8 @@ class SessionEnded(Event, frozen=True):
         return f"user/{self.user_id}"
 
 
-class SessionsEnded(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SessionsEnded(Event):
     """All sessions of a user were ended."""
 
     kind: ClassVar[str] = "sessions.ended"
@@ -48,7 +52,8 @@ class SessionsEnded(Event, frozen=True):
         return f"user/{self.user_id}"
 
 
-class LoginLinked(Event, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LoginLinked(Event):
     """From now on, whom the issuer calls `subject` signs in as this user."""
 
     kind: ClassVar[str] = "login.linked"
