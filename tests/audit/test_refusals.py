@@ -71,6 +71,15 @@ def test_what_is_hidden_is_written_down_and_what_is_absent_is_not(registry: Gove
     assert refusals(registry) == [("stranger", "models.show", "read", f"registered-model/{model}", True)]
 
 
+def test_only_so_many_hidden_refusals_wait_to_be_written(registry: Governed) -> None:
+    """Whoever is refused faster than that is written down has the next one wait for it: memory does not grow."""
+    for _ in range(1100):
+        assert ask(registry, "stranger", "GET", "models/clf") == 404
+    selection = audit.Selection(everywhere=True, outcome="refused", kind="access.refused")
+    written = registry.app.database.read_now(SYSTEM, lambda tx: audit.search(tx, selection, 2**63 - 1, 2000))
+    assert len(written) == 1000
+
+
 def test_another_workspace_is_hidden_too(registry: Governed) -> None:
     """Whoever names a workspace that they are no member of is written down there, if there is such a one."""
     assert ask(registry, "reader", "GET", "models", workspace="red") == 404

@@ -14,6 +14,7 @@ from modelkeep.core.types import SYSTEM, Caller
 from modelkeep.db import Database, Tx
 
 _AT_ONCE = 200
+_MOST_WAITING = 1000
 
 _log = logging.getLogger("modelkeep.audit")
 
@@ -38,10 +39,11 @@ class HiddenRefusals:
         self._lock = threading.Lock()
         self._waiting: list[Suspect] = []
 
-    def add(self, suspect: Suspect) -> None:
-        """One more."""
+    def add(self, suspect: Suspect) -> bool:
+        """One more; False where so many wait, each with what its request said, that they have to be written now."""
         with self._lock:
             self._waiting.append(suspect)
+            return len(self._waiting) < _MOST_WAITING
 
     def write(self, database: Database) -> None:
         """Write down all that hid something. What cannot be written is logged: the refusals stand."""

@@ -172,7 +172,7 @@ class HttpFace:
             answer = await self._use_case(operation, admitted, typed)
         if operation.permission in _CHANGE_RIGHTS and request.method not in _READ_METHODS:
             self._app.forget_rights()
-        self._refusals.note_unsaid(request.tried)
+        await self._refusals.note_unsaid(request.tried)
         return operation.face.render(operation, answer)
 
     async def _admit(self, operation: Operation, request: Request) -> Admitted:

@@ -4,6 +4,7 @@ A refusal that says so is written down before it is answered. One that says that
 later, or the time that it takes would tell that it is there.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -47,29 +48,32 @@ class Refusals:
             verb, target = _refused(error, caller, tried)
             await _logged(self._write(caller, operation, verb, target, error.message))
         elif isinstance(error, NotFound) and tried is None and caller is not None:
-            self._note_workspace(caller, operation, error.message)
+            await self._note_workspace(caller, operation, error.message)
         elif tried is not None and not isinstance(error, _NO_DECISION) and not _is_free(tried):
-            self._note_hidden(tried, error.code)
+            await self._note_hidden(tried, error.code)
 
-    def note_unsaid(self, tried: Tried | None) -> None:
+    async def note_unsaid(self, tried: Tried | None) -> None:
         """Write down what was hidden from a request that was answered as if it had found nothing to do."""
         if tried is not None and tried.operation.name in UNSAID and not _is_free(tried):
-            self._note_hidden(tried, "unsaid")
+            await self._note_hidden(tried, "unsaid")
 
     async def _write(self, caller: Caller, operation: str, verb: str, target: Target, message: str) -> None:
         said, place = (operation, verb, audit.resource_of(target), message), target.workspace
         await self._app.write(caller, lambda tx: audit.note_refusal(tx, *said, hidden=False, place=place))
 
-    def _note_hidden(self, tried: Tried, code: str) -> None:
+    async def _note_hidden(self, tried: Tried, code: str) -> None:
         # Not the message, which may repeat what the request said.
-        self._later(tried.admitted.caller, tried.operation.name, code, lambda tx: _hidden(tx, tried))
+        await self._later(tried.admitted.caller, tried.operation.name, code, lambda tx: _hidden(tx, tried))
 
-    def _note_workspace(self, caller: Caller, operation: str, code: str) -> None:
+    async def _note_workspace(self, caller: Caller, operation: str, code: str) -> None:
         """Somebody wanted into a workspace that they are no member of."""
-        self._later(caller, operation, code, lambda tx: _hidden_workspace(tx, caller.workspace))
+        await self._later(caller, operation, code, lambda tx: _hidden_workspace(tx, caller.workspace))
 
-    def _later(self, caller: Caller, operation: str, code: str, find: Callable[[Tx], audit.Hidden | None]) -> None:
-        self._app.hidden_refusals.add(audit.Suspect(caller, operation, code, find))
+    async def _later(
+        self, caller: Caller, operation: str, code: str, find: Callable[[Tx], audit.Hidden | None]
+    ) -> None:
+        if not self._app.hidden_refusals.add(audit.Suspect(caller, operation, code, find)):
+            await asyncio.to_thread(self._app.hidden_refusals.write, self._app.database)
 
 
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
