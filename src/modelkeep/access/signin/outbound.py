@@ -4,28 +4,20 @@ An address is judged when the connection stands, by who really is at the other e
 between a look-up and the call. Private addresses are called only under names that the operator vouches for.
 """
 
-import contextlib
-import socket
-import ssl
-import threading
-import time
+import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
 
 from modelkeep.config import is_loopback
 from modelkeep.core.errors import Unavailable
 
 LONGEST_S = 5.0
 MOST_BYTES = 1024 * 1024
-_PIECE = 64 * 1024
 # What a provider answers to a form that it does not take.
 _ITS_FAULT = frozenset({400, 401, 403})
 
@@ -100,52 +92,8 @@ def _inside(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address]:
             yield IPv4Address(address.packed[12:])
 
 
-class NotCalled(Exception):
-    """The other end is not what may be called, or its answer not what can be used. `status` is that of the answer."""
-
-    def __init__(self, why: str, status: int = 0) -> None:
-        super().__init__(why)
-        self.status = status
-
-
 class RefusedThere(Exception):
     """The other end understood what was sent, and refuses it."""
-
-
-class _Judged:
-    """A connection that looks at its other end before it sends a byte, and that another thread can break off."""
-
-    is_vouched_for = False
-    alarm: socket.socket | None = None
-
-    def _new_conn(self) -> socket.socket:
-        made: socket.socket = super()._new_conn()  # type: ignore[misc]
-        peer = str(made.getpeername()[0])
-        if is_never_called(peer) or not (self.is_vouched_for or is_public(peer)):
-            made.close()
-            raise NotCalled("it leads to a private address that nobody vouches for (see MODELKEEP_ISSUER_HOSTS)")
-        self.alarm = made.dup()
-        return made
-
-    def break_off(self) -> None:
-        """End whatever the connection is doing."""
-        if self.alarm is not None:
-            with contextlib.suppress(OSError):
-                self.alarm.shutdown(socket.SHUT_RDWR)
-
-    def let_go(self) -> None:
-        """Close it."""
-        if self.alarm is not None:
-            self.alarm.close()
-        self.close()  # type: ignore[attr-defined]
-
-
-class _Http(_Judged, HTTPConnection):
-    pass
-
-
-class _Https(_Judged, HTTPSConnection):
-    pass
 
 
 class Outbound:
@@ -165,50 +113,16 @@ class Outbound:
         return self._call(place, "POST", {**form, **headers}, urlencode(fields).encode())
 
     def _call(self, place: Place, method: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        connection = self._connection(place)
-        timer = threading.Timer(self._longest_s, connection.break_off)
-        timer.daemon = True
-        deadline = time.monotonic() + self._longest_s
-        timer.start()
+        # Loaded when somebody is called: many a registry calls nobody, and every start would wait for the library.
+        calls: Any = importlib.import_module("modelkeep.access.signin.calls")
+        is_vouched_for = place.authority in self.vouched_for
         try:
-            asked = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "modelkeep"}
-            connection.request(method, place.target, body, {**asked, **headers}, preload_content=False)
-            return _whole(connection.getresponse(), deadline)
-        except (NotCalled, HTTPError, HTTPException, OSError, ValueError) as error:
-            if body is not None and isinstance(error, NotCalled) and error.status in _ITS_FAULT:
+            answer: bytes = calls.call(place, method, headers, body, self._longest_s, is_vouched_for=is_vouched_for)
+        except calls.NotCalled as error:
+            if body is not None and error.status in _ITS_FAULT:
                 raise RefusedThere(f"{place.authority} refuses it with status {error.status}") from error
-            raise Unavailable(f"{place.authority} gives no answer that can be used: {_said(error)}.") from error
-        finally:
-            timer.cancel()
-            connection.let_go()
-
-    def _connection(self, place: Place) -> _Http | _Https:
-        if place.scheme == "http":
-            made: _Http | _Https = _Http(place.host, place.port, timeout=self._longest_s)
-        else:
-            made = _Https(place.host, place.port, timeout=self._longest_s, ssl_context=ssl.create_default_context())
-        made.is_vouched_for = place.authority in self.vouched_for
-        return made
-
-
-def _whole(response: BaseHTTPResponse, deadline: float) -> bytes:
-    """The body of an answer of status 200, if it is small and comes in time."""
-    if response.status != 200:
-        raise NotCalled(f"status {response.status}", response.status)
-    pieces, size = [], 0
-    for piece in response.stream(_PIECE, decode_content=False):
-        pieces.append(piece)
-        size += len(piece)
-        if size > MOST_BYTES:
-            raise NotCalled(f"more than {MOST_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise NotCalled("not all there in time")
-    return b"".join(pieces)
-
-
-def _said(error: Exception) -> str:
-    """What went wrong, in words that tell nothing about the network behind the name."""
-    return str(error) if isinstance(error, NotCalled) else type(error).__name__
+            raise Unavailable(f"{place.authority} gives no answer that can be used: {error}.") from error
+        return answer
 
 
 def json_object(text: bytes) -> dict[str, object]:
