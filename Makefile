@@ -2,7 +2,7 @@
 # Python packages come from hash-locked files only; `make lock` is the one target that chooses versions.
 
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 3
 ARGS ?=
 BIN := .venv/bin
 UV := $(BIN)/uv
