@@ -62,8 +62,8 @@ class HttpFace:
         self._pace = Pace(app.settings.rate_limit, app.settings.rate_burst)
         # An address of many people or jobs has them all come at once; none has them come like this for long.
         self._rations = Pace(min(app.settings.rate_limit, _RATION), min(app.settings.rate_burst, _RATION_AT_ONCE))
-        # A quarter of those that read is left to others, whatever one caller asks for.
         self._room = Room(_MOST_OF_BODIES)
+        # A quarter of those that read is left to others, whatever one caller asks for.
         self._turns = Turns(max(1, app.database.readers * 3 // 4))
         self.common_headers = common_headers(app.settings)
         self._sender = Sender(self.common_headers)
