@@ -1,7 +1,7 @@
 """When files are judged, what is kept of it, and what workspaces refuse because of it, on both databases."""
 
 import json
-import os
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,9 @@ from modelkeep.inspection import JOB, RULE_SET, DownloadPolicy, Inspection, Verd
 from modelkeep.inspection.tables import inspections
 from models.registry import kinds
 from retention.keeper import Keeper
+
+# Bytes of no format, the same in every run.
+NOISE = random.Random(11).randbytes(50_000)
 
 
 @dataclass
@@ -274,7 +277,7 @@ def test_what_has_no_verdict_can_be_refused(keeper: Keeper) -> None:
     work(keeper)
     assert found(keeper, lost).verdict is Verdict.ERROR
     assert "no verdict yet" in refusal(lambda: keeper.see(inspection.find_file, path_of(keeper, lost)))
-    judged = [keeper.version(content) for content in ("plain text", os.urandom(50_000), EVIL)]
+    judged = [keeper.version(content) for content in ("plain text", NOISE, EVIL)]
     work(keeper)
     assert [found(keeper, number).verdict for number in judged] == [Verdict.SAFE, Verdict.UNVERIFIED, Verdict.UNSAFE]
     for number in judged:

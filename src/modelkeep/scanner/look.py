@@ -107,7 +107,7 @@ def _program(scan: Scan, kind: str) -> str:
 
 def _is_windows_program(source: Source, head: bytes) -> bool:
     at = int.from_bytes(head[60:64], "little")
-    return source.read_at(at, 4) in {b"PE\0\0", b"NE\0\0"} or not is_text(head)
+    return source.read_at(at, 4) in {b"PE\0\0", b"NE\0\0"} or not is_text(head, source.size())
 
 
 def _is_zlib(source: Source) -> bool:
@@ -146,7 +146,7 @@ def _without_mark(scan: Scan, source: Source, head: bytes, name: str) -> str:
         return "tflite"
     if is_safetensors(source):
         return inspect_safetensors(scan, source)
-    if is_text(head):
+    if is_text(head, source.size()):
         return inspect_text(scan, source, name)
     return _binary(scan, source, head, name)
 
@@ -164,7 +164,7 @@ def _binary(scan: Scan, source: Source, head: bytes, name: str) -> str:
         scan.report("code", "It is byte code of Python, which runs by design.")
         return "byte code"
     attempt = try_pickle(source)
-    if attempt.findings or (attempt.ended and source.size() > 2):
+    if attempt.does_harm or (attempt.ended and source.size() > 2):
         return inspect_pickle(scan, source)
     if source.read_at(max(0, source.size() - 8), 8) == _TABLE_MAGIC and name.endswith(".index"):
         return "tensorflow index"

@@ -285,6 +285,8 @@ class Machine:
         state, target = self._pop(), self._top()
         if isinstance(target, Global):
             self._watcher.found("pickle.build", f"It changes {target.full} itself instead of an object.")
+        elif target is _UNKNOWN:
+            self._watcher.found("pickle.build", "It changes an object that only its reader knows.")
         elif isinstance(target, Made):
             target.state = state
             self._watcher.built(target, self)

@@ -24,14 +24,14 @@ _PYTHON_TAG = re.compile(r"python|!!|tag:yaml", re.IGNORECASE)
 _TEMPLATE_KEYS = {"chat_template", "template"}
 
 
-def is_text(head: bytes) -> bool:
-    """Whether first bytes read as UTF-8 text, but for a character that is cut."""
+def is_text(head: bytes, size: int) -> bool:
+    """Whether the first bytes of so many read as UTF-8 text, but for a character that is cut."""
     if b"\0" in head:
         return False
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:
+        if len(head) == size or error.start < len(head) - 4:
             return False
         text = head[: error.start].decode("utf-8")
     return not re.search(r"[\x01-\x08\x0e-\x1a\x1c-\x1f]", text)
@@ -42,15 +42,14 @@ def inspect_text(scan: Scan, source: Source, name: str) -> str:
     if source.size() > _LONGEST:
         return _inspect_long(scan, source, name)
     content = source.read_at(0, _LONGEST)
+    _check_pickle(scan, source)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Broken("it begins as a text and goes on as none") from error
     if "\0" in text:
         raise Broken("it begins as a text and goes on as none")
-    kind = _by_content(scan, text, name)
-    _check_pickle(scan, source)
-    return kind
+    return _by_content(scan, text, name)
 
 
 def _by_content(scan: Scan, text: str, name: str) -> str:
