@@ -184,6 +184,12 @@ class BlobStore(Protocol):
     def open(self, sha256: str) -> BlobReader:
         """Open a blob. Raises NotFound."""
 
+    def at_hand(self, sha256: str, size: int) -> bytes | None:
+        """All bytes of a small blob of this size if no disk or network has to be waited for; otherwise None.
+
+        The event loop may ask this. Nothing is raised: what is wrong comes out where the blob is opened.
+        """
+
     def exists(self, sha256: str) -> bool:
         """Whether the store holds this blob."""
 

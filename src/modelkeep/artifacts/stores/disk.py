@@ -6,11 +6,13 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 
 from modelkeep.core.errors import Corrupt, StorageFull, Unavailable
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NOT_OURS = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO})
+_LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "bcachefs", "f2fs", "zfs", "tmpfs", "overlay"})
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a planted pipe must not hold readers up
 LOCK_FLAGS = READ_FLAGS | os.O_RDWR  # network file systems lock only what is open for writing
@@ -58,6 +60,30 @@ def regular_size(found: os.stat_result) -> int:
     if not stat.S_ISREG(found.st_mode):
         raise Corrupt("A blob is not a regular file")
     return found.st_size
+
+
+def read_cached(fd: int, size: int) -> bytes | None:
+    """All bytes of a regular file of this size and one name, if memory holds them; None if the disk would have to."""
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_size != size or found.st_nlink != 1:
+        return None
+    content = bytearray(size)
+    return bytes(content) if os.preadv(fd, [content], 0, os.RWF_NOWAIT) == size else None
+
+
+def is_on_local_disk(folder: Path, mounts: Path) -> bool:
+    """Whether a folder is on a file system that this machine keeps itself; what cannot be told is not.
+
+    `mounts` is the system's table of them: https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
+    """
+    try:
+        table = [line.split(" ") for line in mounts.read_text().splitlines()]
+    except OSError:
+        return False
+    above = {str(parent) for parent in (folder, *folder.parents)}
+    kinds = [(len(fields[4]), fields[fields.index("-") + 1]) for fields in table if fields[4] in above]
+    # Of several mounts at one point, the last lies on top.
+    return max(reversed(kinds), key=lambda kind: kind[0], default=(0, ""))[1] in _LOCAL
 
 
 def write_all(fd: int, view: memoryview) -> None:
