@@ -263,7 +263,11 @@ async def _execute(job: Job) -> Result:
 def main() -> None:
     """Read a job, run it, write the result."""
     job: Job = pickle.load(sys.stdin.buffer)
-    print(json.dumps(asdict(uvloop.run(_execute(job)))))
+    result = uvloop.run(_execute(job))
+    # Not by `print`: with PYTHONUNBUFFERED it gives the text to the system once, and what a pipe did not take of it (a
+    # process that is stopped and continued takes part of it) is lost without an error.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+        output.write(json.dumps(asdict(result)).encode())
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Path], None], str]] = {
     "deleted-bundle": (remove(LAST), "missing bundle: tile/entries/002.p/88: the log ends at entry 512 of 600"),
     "deleted-tile": (remove("tile/0/000"), "missing tile: tile/0/000"),
     "changed-tile": (change("tile/0/000", lambda data: data[:-1] + bytes([data[-1] ^ 1])),
-                     "changed tile: 1 hashes are not those of their entries, as signed"),
+                     "changed tile: 1 hash is not that of its entry, as signed"),
     "short-tile": (change("tile/0/000", lambda data: data[:-32]),
                    "changed tile: tile/0/000 has 8160 bytes and should have 8192"),
     "changed-upper-tile": (change("tile/1/000.p/2", lambda data: data[32:] + data[:32]),
@@ -135,6 +135,15 @@ def test_an_untouched_copy_is_right(copy: Copy) -> None:
     )
     assert plain.stdout.startswith("600 entries, 600 of them signed, 3 checkpoints\nEvery entry is as it was signed.")
     assert "Not proven: without a checkpoint that was kept elsewhere" in plain.stdout
+
+
+def test_one_entry_is_told_in_the_singular() -> None:
+    """The report of the shortest log, with one checkpoint and one from outside, is grammatical."""
+    report = signed.Report(size=1, signed=1, checkpoints=1, outside=1)
+    assert list(report.lines()) == [
+        "1 entry, 1 of them signed, 1 checkpoint",
+        "Every entry is as it was signed. 1 checkpoint from outside agrees.",
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(TAMPERINGS))

@@ -201,6 +201,44 @@ def test_a_role_ends_when_it_was_to_end(journal: Journal) -> None:
     assert [len(journal.see(audit.as_of, "user/ann", at).facts) for at in (FAR - 1, FAR)] == [1, 0]
 
 
+@pytest.mark.parametrize("kind", ["user", "group"])
+def test_people_and_groups_go_by_the_name_that_they_had(journal: Journal, kind: str) -> None:
+    """A person or group is found by the name held at that moment, also once it is another's or its holder is gone; by
+    the present name where nobody held it then, and then it is told whether they were there.
+    """
+    make, rename, delete = {
+        "user": (people.make_user, _rename_user, lambda tx, name: people.delete_user(tx, people.get_user(tx, name))),
+        "group": (people.make_group, people.rename_group, people.delete_group),
+    }[kind]
+    walk = Walk(journal, 0)
+    before = walk.now
+    walk.at(lambda tx: make(tx, "ann"))
+    given = walk.at(lambda tx: assignments.assign(tx, assignments.NewAssignment(f"{kind}/ann", "viewer", "default")))
+    first = walk.now
+    walk.at(lambda tx: rename(tx, "ann", "anna"))
+    walk.at(lambda tx: make(tx, "ann"))
+    second = walk.now
+
+    def past(name: str, at: int) -> tuple[str, bool, list[str]]:
+        found = journal.see(audit.as_of, f"{kind}/{name}", at)
+        return found.resource, found.exists, [fact.value["role"] for fact in found.facts]
+
+    other = past("ann", second)[0]
+    assert other != given.principal
+    assert past("ann", second) == (other, True, [])
+    for name, at in (("ann", first), ("anna", first), ("anna", second)):
+        assert past(name, at) == (given.principal, True, ["viewer"]), (name, at)
+    assert past("ann", before) == (other, False, [])
+    walk.at(lambda tx: delete(tx, "anna"))
+    assert past("anna", second) == (given.principal, True, ["viewer"])
+    with pytest.raises(NotFound):
+        past("anna", walk.now)
+
+
+def _rename_user(tx: Tx, name: str, new_name: str) -> None:
+    people.rename_user(tx, people.get_user(tx, name), new_name)
+
+
 def test_settings_of_a_workspace_are_told(journal: Journal) -> None:
     """A workspace's rule and whether its downloads are entries, before and after each change."""
     walk = Walk(journal, 0)

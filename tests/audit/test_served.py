@@ -77,6 +77,26 @@ def test_a_question_that_fits_nothing_by_mistake_is_refused(running: RunningServ
     assert wire.get("as-of", resource="model/m0", at="2999-01-31").ok()["exists"] is True
 
 
+def test_now_is_a_moment(running: RunningServer, terminal: Terminal) -> None:
+    """`now` is taken wherever a moment is: what is so is what was so now, and no entry is behind it."""
+    wire = native(running)
+    past = wire.get("as-of", resource="model/m0", at="now").ok()
+    assert past["exists"] is True
+    assert wire.get("as-of", resource="model/m0", at=str(past["at"])).ok() == past
+    assert wire.get("journal", resource="model/m0", until="now").ok()["items"] != []
+    assert wire.get("journal", since="now").ok()["items"] == []
+    assert "was there at" in terminal.done("audit", "as-of", "model/m0", "now")
+
+
+@pytest.mark.parametrize("at", ["", "yesterday", "Now", "2026-11-22T10:00", "2026-13-01", "9" * 18, "-1"])
+def test_what_is_no_moment_is_refused_with_those_that_are(running: RunningServer, at: str) -> None:
+    """A time that cannot be read, lacks its zone, or is in no calendar is refused, and the message shows the forms."""
+    answer = native(running).get("as-of", resource="model/m0", at=at)
+    assert answer.status == 400, answer
+    for form in ("'at'", "now", "2026-01-31", "2026-01-31T12:00:00Z", "ms since 1970"):
+        assert form in answer.body.decode()
+
+
 def test_an_entry_is_proven_to_be_in_the_signed_log(running: RunningServer) -> None:
     """The proof of an entry leads from its text to the root that is signed; its text is the journal's entry."""
     wire = native(running)
@@ -195,7 +215,7 @@ def test_verify_export_and_verify_elsewhere(terminal: Terminal) -> None:
     command = [sys.executable, "-I", program, terminal.folder / "copy", "--checkpoint", note, "--key", key]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("Every entry is as it was signed. 1 checkpoints from outside agree.\n")
+    assert done.stdout.endswith("Every entry is as it was signed. 1 checkpoint from outside agrees.\n")
 
 
 def test_a_changed_row_is_found_by_the_command(running: RunningServer, terminal: Terminal) -> None:

@@ -194,7 +194,7 @@ TAMPERINGS = [
             "moved entry: 256 to 511 are what was logged as 0 to 255",
         ),
     ),
-    Tampering("changed-tile", tile(0, 1), ("changed tile: 1 hashes are not those of their entries, as signed",)),
+    Tampering("changed-tile", tile(0, 1), ("changed tile: 1 hash is not that of its entry, as signed",)),
     Tampering("changed-upper-tile", tile(1, 0), ("changed tile: tile/1/000.p/2 is not what the tiles below it make",)),
     Tampering("deleted-tile", delete_tile, ("missing tile: tile/0/001",)),
     Tampering(

@@ -9,6 +9,7 @@ from modelkeep.cli.tables import counted, print_table
 def test_one_thing_is_told_in_the_singular(number: int, text: str) -> None:
     """One file is one file, and any other number are files."""
     assert counted(number, "file") == text
+    assert counted(number, "entry", "entries") == text.replace("files", "entries").replace("file", "entry")
 
 
 def test_a_row_is_a_line_where_no_terminal_is(capfd: pytest.CaptureFixture[str]) -> None:

@@ -110,6 +110,35 @@ def test_AZ_10_groups_are_replaced_at_each_sign_in(server: RunningServer, provid
     assert browser.me().json()["groups"] == ["ours"]
 
 
+def test_AZ_10_the_last_administrator_is_not_lost_to_the_provider(provider: str, tmp_path: Path) -> None:
+    """The last administrator, whom the provider names in the administrators' group no more, comes in and stays in it;
+    the journal and the log say so. When there is another, the next sign-in takes them out.
+    """
+    with started(tmp_path, provider) as server, Browser(server.url) as browser:
+        made(admin(server, "POST", "/api/v1/groups", {"name": "owners"}))
+        role = {"principal": "group/owners", "role": "administrator", "workspace": "*"}
+        made(admin(server, "POST", "/api/v1/assignments", role))
+        known_as(provider, "olga-1", preferred_username="olga", groups=["owners"])
+        browser.sign_in_at("olga-1")
+        (first,) = [
+            row["id"]
+            for row in made(admin(server, "GET", "/api/v1/assignments?workspace=*")).json()["items"]
+            if row["principal"] == "user/admin"
+        ]
+        made(admin(server, "DELETE", f"/api/v1/assignments/{first}"))
+        known_as(provider, "olga-1", preferred_username="olga", groups=[])
+        assert browser.sign_in_at("olga-1").status_code == 200
+        assert browser.me().json()["groups"] == ["owners"]
+        (entry,) = made(browser.call("GET", "/api/v1/journal?kind=user.groups_kept")).json()["items"]
+        assert (entry["data"]["name"], entry["data"]["groups"]) == ("olga", ["owners"])
+        assert "the last administrator's groups were kept against the provider" in server.log
+
+        made(browser.call("POST", "/api/v1/assignments", role | {"principal": "user/admin"}))
+        browser.sign_in_at("olga-1")
+        assert browser.me().json()["groups"] == []
+        assert browser.call("GET", "/api/v1/journal?kind=user.groups_kept").status_code in {403, 404}
+
+
 @pytest.mark.parametrize("claim", ["preferred_username", "email"])
 def test_AU_07_no_account_is_taken_over_by_its_name(provider: str, browser: Browser, claim: str) -> None:
     """Whom the provider calls by the name of somebody here is not let in as them, until an administrator links them."""

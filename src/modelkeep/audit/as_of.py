@@ -12,7 +12,17 @@ from typing import Any, NamedTuple
 from modelkeep import models
 from modelkeep.access import Kind, by_id, people
 from modelkeep.audit import as_of_store as store
-from modelkeep.audit.past import ALIAS_KINDS, MODEL_KINDS, PastModel, PastVersion, Told, holdings, last_of, rule_in
+from modelkeep.audit.past import (
+    ALIAS_KINDS,
+    MODEL_KINDS,
+    PastModel,
+    PastVersion,
+    Told,
+    holdings,
+    last_of,
+    names,
+    rule_in,
+)
 from modelkeep.audit.selection import check_text
 from modelkeep.core.errors import InvalidInput, NotFound
 from modelkeep.db import Tx
@@ -53,8 +63,9 @@ class Past:
 def as_of(tx: Tx, resource: str, at: int) -> Past:
     """What a thing was at that moment, in ms.
 
-    `model/NAME`, `model/NAME/alias/NAME` and `model/NAME/version/NUMBER` go by the name that the model had then;
-    `workspace/NAME`, `user/NAME` and `group/NAME` are the others. Raises InvalidInput, NotFound.
+    `model/NAME`, `model/NAME/alias/NAME` and `model/NAME/version/NUMBER` go by the name that the model had then, and so
+    do `user/NAME` and `group/NAME`, where nobody had it then by the present name; `workspace/NAME` is the other. Raises
+    InvalidInput, NotFound.
     """
     check_text(resource, "resource")
     kind, _, rest = resource.partition("/")
@@ -162,12 +173,18 @@ def _workspace(tx: Tx, name: str, at: int) -> Past:
 
 
 def _principal(tx: Tx, kind: str, name: str, at: int) -> Past:
-    found = people.find_user(tx, name) if kind == "user" else people.get_group(tx, name)
-    if found is None:
-        raise NotFound(f"No person or service has the name '{name}'.", "resource")
-    principal = f"{kind}/{found.id}"
+    then = names(store.of_kinds(tx, [f"{kind}.{happened}" for happened in ("made", "renamed", "deleted")], at))
+    principal = next((one for one, had in then.items() if had == name), None) or _present_principal(tx, kind, name)
     facts = _given(tx, at, lambda held: held["principal"] == principal)
-    return Past(principal, True, facts)
+    return Past(principal, principal in then, facts)
+
+
+def _present_principal(tx: Tx, kind: str, name: str) -> str:
+    found = people.find_user(tx, name) if kind == "user" else people.find_group(tx, name)
+    if found is None:
+        what = "person or service" if kind == "user" else "group"
+        raise NotFound(f"No {what} has the name '{name[:80]}', or had it then.", "resource")
+    return f"{kind}/{found.id}"
 
 
 def _on_model(tx: Tx, model: PastModel) -> Callable[[dict[str, Any]], bool]:

@@ -32,6 +32,11 @@ _OF_RESOURCE = Prepared(
     .where(journal.c.workspace.in_(select(workspaces.c.name)), journal.c.resource == bindparam("resource"), _UNTIL)
     .order_by(journal.c.id)
 )
+_OF_KINDS = Prepared(
+    select(journal)
+    .where(journal.c.workspace.in_(select(workspaces.c.name)), one_of_texts(journal.c.kind, "kinds"), _UNTIL)
+    .order_by(journal.c.id)
+)
 _OF_ROLES = Prepared(select(journal).where(written(OF_ROLES), _UNTIL).order_by(journal.c.id))
 
 
@@ -46,6 +51,11 @@ def of_model(tx: Tx, model_id: str, at: int, kinds: Sequence[str]) -> list[Any]:
 def of_resource(tx: Tx, resource: str, at: int) -> list[Any]:
     """What was said of a thing, from whichever workspace, the oldest first."""
     return tx.rows(_OF_RESOURCE, resource=resource, at=at)
+
+
+def of_kinds(tx: Tx, kinds: Sequence[str], at: int) -> list[Any]:
+    """What was said in entries of these kinds, from whichever workspace, the oldest first."""
+    return tx.rows(_OF_KINDS, kinds=json.dumps(kinds), at=at)
 
 
 def of_roles(tx: Tx, at: int) -> list[Any]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from modelkeep.audit.signed import Head, Report, read_heads, read_keys
+from modelkeep.audit.signed import Head, Report, counted, read_heads, read_keys
 
 WIDTH, HASH = 256, 32
 # So many wrong entries are told one by one, or as stretches of neighbours; what is beyond is counted.
@@ -116,7 +116,8 @@ class Walk:
     def _hashes(self, path: str, bundle: bytes, width: int) -> list[bytes]:
         entries = entries_of(bundle)
         if len(entries) != width or sum(map(len, entries)) + 2 * width != len(bundle):
-            self._report.add("wrong bundle", f"{path} has {len(entries)} whole entries and should have {width}")
+            whole = counted(len(entries), "whole entry", "whole entries")
+            self._report.add("wrong bundle", f"{path} has {whole} and should have {width}")
             entries = (entries + [b""] * width)[:width]
         return [_sha256(b"\x00" + entry).digest() for entry in entries]
 
@@ -127,7 +128,7 @@ class Walk:
         if tile is None:
             self._report.add("missing tile", path)
         elif len(tile) != len(joined):
-            self._report.add("changed tile", f"{path} has {len(tile)} bytes and should have {len(joined)}")
+            self._report.add("changed tile", f"{path} has {counted(len(tile), 'byte')} and should have {len(joined)}")
         elif tile != joined:
             said = [tile[at : at + HASH] for at in range(0, len(tile), HASH)]
             self._note(number * WIDTH, found, said)
@@ -179,9 +180,9 @@ class Walk:
 def _tell_entries(walk: Walk, report: Report, *, tiles_are_right: bool | None) -> None:
     """Say what happened to each entry that differs from its tile, neighbours that moved together as one."""
     if tiles_are_right is False:
-        report.add(
-            "changed tile", f"{len(walk.differing) + walk.more} hashes are not those of their entries, as signed"
-        )
+        count = len(walk.differing) + walk.more
+        wrong = "1 hash is not that of its entry" if count == 1 else f"{count} hashes are not those of their entries"
+        report.add("changed tile", f"{wrong}, as signed")
         return
     empty = _sha256(b"\x00").digest()
     belongs = {said: place for place, (_, said) in walk.differing.items()}
@@ -205,7 +206,7 @@ def _tell_entries(walk: Walk, report: Report, *, tiles_are_right: bool | None) -
     if stretch:
         _tell_moved(report, *stretch)
     if walk.more:
-        report.add("changed entry", f"{walk.more} more differ")
+        report.add("changed entry", f"{walk.more} more {'differs' if walk.more == 1 else 'differ'}")
 
 
 def _tell_moved(report: Report, first: int, last: int, by: int) -> None:
@@ -215,18 +216,23 @@ def _tell_moved(report: Report, first: int, last: int, by: int) -> None:
     report.add("moved entry", what)
 
 
+def _entries(head: Head) -> str:
+    return counted(head.size, "entry", "entries")
+
+
 def _judge(walk: Walk, heads: Sequence[Head], report: Report) -> None:
     """Hold the roots to what was signed, that which was kept elsewhere first."""
     right: bool | None = None
     for head in sorted(heads, key=lambda one: (not one.is_outside, -one.size)):
         if head.size not in walk.entry_roots:
-            what = f"{head.where} was signed over {head.size} entries; the log has {report.size}, its end was cut off"
+            what = f"{head.where} was signed over {_entries(head)}; the log has {report.size}, its end was cut off"
             report.add("shorter log", f"{what} or an older copy put in its place")
             continue
         if walk.differing and right is None and walk.entry_roots[head.size] != walk.tile_roots[head.size]:
             right = {walk.entry_roots[head.size]: False, walk.tile_roots[head.size]: True}.get(head.root)
         if head.root not in {walk.entry_roots[head.size], walk.tile_roots[head.size]}:
-            text = f"{head.where}: the first {head.size} entries are not those that it was signed over"
+            first = "first entry is not that" if head.size == 1 else f"first {head.size} entries are not those"
+            text = f"{head.where}: the {first} that it was signed over"
             report.add("rewritten log" if head.is_outside else "wrong checkpoint", text)
     if walk.differing:
         _tell_entries(walk, report, tiles_are_right=right)
@@ -242,7 +248,7 @@ def verify(source: Source, size: int, heads: Sequence[Head], report: Report) -> 
     for head in heads:
         first = seen.setdefault((head.origin, head.size), head)
         if first.root != head.root:
-            report.add("split view", f"{first.where} and {head.where} were both signed over {head.size} entries")
+            report.add("split view", f"{first.where} and {head.where} were both signed over {_entries(head)}")
     walk = Walk(source, size, heads, report)
     walk.run()
     _judge(walk, heads, report)

@@ -185,6 +185,17 @@ def holdings(rows: list[Any], at: int) -> dict[int, Told]:
     return {key: told for key, told in held.items() if (told.value["expires_at"] or at + 1) > at}
 
 
+def names(rows: list[Any]) -> dict[str, str]:
+    """What people and services, or groups, that were there had as their names, by what the journal calls them."""
+    held: dict[str, str] = {}
+    for row in rows:
+        if row.kind.endswith(".deleted"):
+            held.pop(row.resource, None)
+        else:
+            held[row.resource] = _decode(row.data)["name"]
+    return held
+
+
 def last_of(rows: list[Any], set_kind: str, cleared_kind: str, value: Callable[[dict[str, Any]], Any]) -> Told | None:
     """What the last of these entries left of a setting; None where it never was set."""
     for row in reversed(rows):

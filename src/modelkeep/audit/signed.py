@@ -44,6 +44,11 @@ class Head(NamedTuple):
     is_outside: bool
 
 
+def counted(number: int, thing: str, things: str = "") -> str:
+    """So many of something. Here once more, since an exported log is verified where nothing else of Modelkeep is."""
+    return f"{number} {thing}" if number == 1 else f"{number} {things or thing + 's'}"
+
+
 @dataclass
 class Report:
     """What was looked at, and what is wrong."""
@@ -66,11 +71,13 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The report for people."""
-        yield f"{self.size} entries, {self.signed} of them signed, {self.checkpoints} checkpoints"
+        checkpoints = counted(self.checkpoints, "checkpoint")
+        yield f"{counted(self.size, 'entry', 'entries')}, {self.signed} of them signed, {checkpoints}"
         for found in self.findings:
             yield f"WRONG {found.kind}: {found.text}"
         if not self.findings:
-            yield f"Every entry is as it was signed. {self.outside} checkpoints from outside agree."
+            agree = "agrees" if self.outside == 1 else "agree"
+            yield f"Every entry is as it was signed. {counted(self.outside, 'checkpoint')} from outside {agree}."
         if not self.outside:
             yield _UNPROVEN
 
@@ -119,9 +126,10 @@ def read_heads(texts: Iterable[tuple[str, str]], keys: Sequence[Key], report: Re
 def _head(note: str, where: str, keys: Sequence[Key], *, outside: bool) -> Head:
     body, _, signatures = note.rpartition("\n\n")
     lines = body.split("\n")
-    said = f"the one of {lines[1]} entries" if len(lines) > 2 and lines[1].isdigit() else "one"
-    if said == "one":
+    if len(lines) < 3 or not lines[1].isdecimal():
         raise ValueError("one is no checkpoint")
+    size = counted(int(lines[1]), "entry", "entries")
+    said = f"the one of {size}"
     known = 0
     for line in signatures.splitlines():
         name, _, coded = line.removeprefix("\u2014 ").rpartition(" ")
@@ -134,7 +142,7 @@ def _head(note: str, where: str, keys: Sequence[Key], *, outside: bool) -> Head:
     if not known:
         raise ValueError(f"{said} is signed by no key that is known here")
     root = base64.b64decode(lines[2], validate=True)
-    return Head(int(lines[1]), root, lines[0], f"{where} ({lines[1]} entries)", outside)
+    return Head(int(lines[1]), root, lines[0], f"{where} ({size})", outside)
 
 
 def has_signed(public: bytes, signature: bytes, message: bytes) -> bool:

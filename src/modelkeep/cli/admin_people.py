@@ -76,21 +76,19 @@ def set_password(
 @users.command("rename")
 def rename_user(name: str, new_name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
     """Give a person another name. Groups, roles, tokens and the password stay theirs; old entries keep the old name."""
-    _rename("users", name, new_name, Client(server, token, ""), as_json)
+    _rename("user", name, new_name, Client(server, token, ""), as_json)
 
 
 @users.command("disable")
 def disable_user(name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
     """Let a person, and the services that they answer for, not sign in any more."""
-    answer = Client(server, token, "").call("PATCH", "users", name, body={"disabled": True})
-    _say(answer, f"{name} is disabled; `modelkeep admin user enable {name}` undoes it.", as_json)
+    _disable("user", name, Client(server, token, ""), as_json)
 
 
 @users.command("enable")
 def enable_user(name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
     """Let a person sign in again, with the tokens and the password that they had."""
-    answer = Client(server, token, "").call("PATCH", "users", name, body={"disabled": False})
-    _say(answer, f"{name} can sign in.", as_json)
+    _enable("user", name, Client(server, token, ""), as_json)
 
 
 @users.command("delete")
@@ -147,21 +145,19 @@ def hand_over(name: str, owner: str, server: str = SERVER, token: str = TOKEN, a
 @services.command("rename")
 def rename_service(name: str, new_name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
     """Give a service another name. Groups, roles and tokens stay its own; old entries keep the old name."""
-    _rename("services", name, new_name, Client(server, token, ""), as_json)
+    _rename("service", name, new_name, Client(server, token, ""), as_json)
 
 
 @services.command("disable")
 def disable_service(name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
     """Let a service not sign in any more."""
-    answer = Client(server, token, "").call("PATCH", "services", name, body={"disabled": True})
-    _say(answer, f"{name} is disabled; `modelkeep admin service enable {name}` undoes it.", as_json)
+    _disable("service", name, Client(server, token, ""), as_json)
 
 
 @services.command("enable")
 def enable_service(name: str, server: str = SERVER, token: str = TOKEN, as_json: bool = JSON) -> None:
     """Let a service sign in again, with the tokens that it had."""
-    answer = Client(server, token, "").call("PATCH", "services", name, body={"disabled": False})
-    _say(answer, f"{name} can sign in.", as_json)
+    _enable("service", name, Client(server, token, ""), as_json)
 
 
 @services.command("delete")
@@ -222,8 +218,18 @@ def _show(answer: dict[str, Any], as_json: bool) -> None:
             typer.echo(f"  {label}: {text}")
 
 
-def _rename(collection: str, name: str, new_name: str, client: Client, as_json: bool) -> None:
-    answer = client.call("POST", collection, name, "rename", body={"new_name": new_name})
+def _disable(kind: str, name: str, client: Client, as_json: bool) -> None:
+    answer = client.call("PATCH", f"{kind}s", name, body={"disabled": True})
+    _say(answer, f"{name} is disabled; `modelkeep admin {kind} enable {name}` undoes it.", as_json)
+
+
+def _enable(kind: str, name: str, client: Client, as_json: bool) -> None:
+    answer = client.call("PATCH", f"{kind}s", name, body={"disabled": False})
+    _say(answer, f"{name} can sign in.", as_json)
+
+
+def _rename(kind: str, name: str, new_name: str, client: Client, as_json: bool) -> None:
+    answer = client.call("POST", f"{kind}s", name, "rename", body={"new_name": new_name})
     _say(answer, f"{name} is {new_name} now.", as_json)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from modelkeep.cli.client import JSON, SERVER, TOKEN, Client, Refused
 from modelkeep.cli.listing import day, pages
-from modelkeep.cli.tables import print_table
+from modelkeep.cli.tables import counted, print_table
 from modelkeep.cli.wire import Missing
 
 app = typer.Typer(help="API tokens.", no_args_is_help=True)
@@ -96,7 +96,7 @@ def revoke(
     if everything:
         body = {"since": _moment(since) if since else 0, "keep_own": not own_too}
         answer = client.call("POST", "token-revocations", body=body)
-        typer.echo(json.dumps(answer) if as_json else f"{answer['revoked']} tokens are revoked.")
+        typer.echo(json.dumps(answer) if as_json else f"{counted(answer['revoked'], 'token')} revoked.")
         return
     answer = _revoked(client, token_id.removeprefix("mk_"))
     typer.echo(json.dumps(answer) if as_json else f"{token_id} is revoked.")

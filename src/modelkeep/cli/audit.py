@@ -11,6 +11,7 @@ from modelkeep.audit.single_file import verifier_text
 from modelkeep.cli import audit_entries
 from modelkeep.cli.audit_log import OnlineLog, export_log
 from modelkeep.cli.client import JSON, SERVER, TOKEN, WORKSPACE, Client, Refused
+from modelkeep.cli.tables import counted
 
 app = typer.Typer(help="The log of everything that was done: whether it is what it was.", no_args_is_help=True)
 app.command()(audit_entries.log)
@@ -53,9 +54,8 @@ def export(
 ) -> None:
     """Write the log to a folder as tlog-tiles lays it out, with checkpoints and public keys."""
     size, fetched = export_log(OnlineLog(Client(server, token, workspace)), folder)
-    typer.echo(
-        json.dumps({"size": size, "fetched": fetched}) if as_json else f"{size} entries, {fetched} files fetched"
-    )
+    told = f"{counted(size, 'entry', 'entries')}, {counted(fetched, 'file')} fetched"
+    typer.echo(json.dumps({"size": size, "fetched": fetched}) if as_json else told)
 
 
 @app.command()

@@ -12,13 +12,13 @@ import typer
 
 from modelkeep.cli.client import JSON, SERVER, TOKEN, WORKSPACE, Client
 from modelkeep.cli.listing import day, pages
-from modelkeep.cli.tables import print_table
+from modelkeep.cli.tables import counted, print_table
 
 _ACTOR = typer.Option("", help="Who: the name of a person or service.")
 _RESOURCE = typer.Option("", help="What: model/NAME, model/NAME/version/N, experiment/NAME, user/NAME, run/ID...")
 _KIND = typer.Option("", help="How the kind of entry begins, such as model_version or access.refused.")
 _OUTCOME = typer.Option("", help="done or refused.")
-_SINCE = typer.Option("", help="From this day (2026-01-31) or moment (2026-01-31T12:00:00Z) on; UTC.")
+_SINCE = typer.Option("", help="From this day (2026-01-31) or moment (2026-01-31T12:00:00Z, now) on; UTC.")
 _UNTIL = typer.Option("", help="Before this day or moment.")
 _TOKEN_ID = typer.Option("", help="By which token: its id.")
 _REQUEST = typer.Option("", "--request", help="In which request: its id.")
@@ -84,14 +84,14 @@ def export_entries(
         while block := answer.read(_BLOCK):
             size += out.write(block)
     if not to_output:
-        typer.echo(json.dumps({"bytes": size}) if as_json else f"{size} bytes are in {file}.")
+        typer.echo(json.dumps({"bytes": size}) if as_json else f"{file} has {counted(size, 'byte')}.")
 
 
 def as_of(
     resource: str = typer.Argument(
         help="model/NAME[/alias/ALIAS | /version/N], workspace/NAME, user/NAME, group/NAME."
     ),
-    at: str = typer.Argument(help="The moment: 2026-01-31T12:00:00Z, or 2026-01-31 for the day's beginning in UTC."),
+    at: str = typer.Argument(help="The moment: now, 2026-01-31T12:00:00Z, or 2026-01-31 for the day's start in UTC."),
     server: str = SERVER,
     token: str = TOKEN,
     workspace: str = WORKSPACE,

@@ -24,9 +24,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console.print(table)
 
 
-def counted(number: int, thing: str) -> str:
-    """So many of something: `1 file`, `2 files`."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+def counted(number: int, thing: str, things: str = "") -> str:
+    """So many of something: `1 file`, `2 files`; `things` where that is no `s` more."""
+    return f"{number} {thing}" if number == 1 else f"{number} {things or thing + 's'}"
 
 
 def bytes_text(size: int) -> str:

@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+from typing import BinaryIO
 
 # Control characters but tab and newline, and marks that turn the direction of what follows.
 _COMMANDS = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
@@ -21,7 +22,14 @@ def protect() -> None:
     plain = sys.stdout
     if plain is sys.__stdout__ and isinstance(plain, io.TextIOWrapper):
         encoding, errors, by_lines = plain.encoding, plain.errors, plain.line_buffering
-        sys.stdout = Output(plain.detach(), encoding=encoding, errors=errors, line_buffering=by_lines)
+        sys.stdout = Output(_whole(plain.detach()), encoding=encoding, errors=errors, line_buffering=by_lines)
+
+
+def _whole(output: BinaryIO) -> BinaryIO:
+    """The same with a buffer, also under PYTHONUNBUFFERED: without one, what a pipe does not take at once would be
+    lost, and it takes only a part where this program is stopped and continued meanwhile.
+    """
+    return io.BufferedWriter(output) if isinstance(output, io.RawIOBase) else output
 
 
 class Output(io.TextIOWrapper):

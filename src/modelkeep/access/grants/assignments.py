@@ -49,9 +49,11 @@ def assign(tx: Tx, new: NewAssignment) -> Any:
     Raises InvalidInput, NotFound, or Conflict for one with another expiry.
     """
     _check(tx, new)
-    role = _locked_role(tx, find_role(tx, new.role, new.workspace).id)
+    found = find_role(tx, new.role, new.workspace)
+    principal = _locked_principal(tx, new.principal)
+    role = _locked_role(tx, found.id)
     key = {
-        "principal": principal_named(tx, new.principal),
+        "principal": principal,
         "role_id": role.id,
         "effect": new.effect,
         "workspace": new.workspace,
@@ -75,8 +77,9 @@ def assign(tx: Tx, new: NewAssignment) -> Any:
 
 def unassign(tx: Tx, assignment_id: int) -> None:
     """Take a role back. Raises NotFound, or Conflict for the last administrator."""
+    if store.lock_role(tx, get_assignment(tx, assignment_id).role_id) is None:
+        raise no_assignment(assignment_id)
     row = get_assignment(tx, assignment_id)
-    _locked_role(tx, row.role_id)
     _take(tx, row)
     if row.role_id == ADMINISTRATOR.id and row.workspace == ANY and row.effect == Effect.ALLOW:
         _check_administered(tx)
@@ -103,7 +106,8 @@ def no_assignment(assignment_id: int) -> NotFound:
 
 
 def make_administrator(tx: Tx, user_id: str) -> None:
-    """Give somebody the administrator role everywhere, for good, where they have it not."""
+    """Give somebody the administrator role everywhere, for good, where they have it not. Raises NotFound."""
+    people.lock_user(tx, people.user(tx, user_id))
     prepare_roles(tx)
     key = {"principal": user_principal(user_id), "role_id": ADMINISTRATOR.id, "effect": str(Effect.ALLOW)}
     key |= {"workspace": ANY, "kind": ANY, "pattern": ANY}
@@ -118,6 +122,7 @@ def make_administrator(tx: Tx, user_id: str) -> None:
 def make_no_administrator(tx: Tx, user_id: str) -> None:
     """Take the administrator role everywhere from somebody who has it themselves. Raises Conflict for the last."""
     everywhere = (ADMINISTRATOR.id, Effect.ALLOW, ANY, ANY, ANY)
+    _locked_role(tx, ADMINISTRATOR.id)
     for row in store.assignments_of(tx, user_principal(user_id)):
         if (row.role_id, row.effect, row.workspace, row.kind, row.pattern) == everywhere:
             unassign(tx, row.id)
@@ -190,8 +195,8 @@ def forget_group(tx: Tx, event: GroupDeleted) -> None:
 def forget_principal(tx: Tx, principal: str) -> None:
     """Take everything from a principal that is no more."""
     for row in store.assignments_of(tx, principal):
-        store.delete_assignment(tx, row.id)
-        tx.emit(RoleUnassigned(*_fact(tx, row)))
+        if store.delete_assignment(tx, row.id):
+            tx.emit(RoleUnassigned(*_fact(tx, row)))
 
 
 def _check(tx: Tx, new: NewAssignment) -> None:
@@ -242,6 +247,14 @@ def administrators(tx: Tx) -> set[str]:
     return {one for row in held for one in _administering(tx, row)}
 
 
+def is_administered(tx: Tx) -> bool:
+    """Whether anybody administers the registry for good. What could end that waits until the transaction ends."""
+    store.lock_role(tx, ADMINISTRATOR.id)
+    held = (row for row in store.assignments_of_role(tx, ADMINISTRATOR.id) if row.expires_at is None)
+    rows = (people.user(tx, one) for one in sorted({one for row in held for one in _administering(tx, row)}))
+    return any(row is not None and people.is_enabled(tx, row) and _administers(tx, row.id) for row in rows)
+
+
 def keep_administered(tx: Tx, _event: Event) -> None:
     """Let nobody who signed in end what makes the last administrator one. Raises Conflict."""
     if tx.actor.id:
@@ -262,10 +275,7 @@ def keep_administered_by_group(tx: Tx, event: MemberAdded) -> None:
 
 def _check_administered(tx: Tx) -> None:
     """Raises Conflict where nobody would be left who could undo this, or only until a day on which nobody looks."""
-    _locked_role(tx, ADMINISTRATOR.id)
-    held = (row for row in store.assignments_of_role(tx, ADMINISTRATOR.id) if row.expires_at is None)
-    rows = (people.user(tx, one) for one in sorted({one for row in held for one in _administering(tx, row)}))
-    if not any(row is not None and people.is_enabled(tx, row) and _administers(tx, row.id) for row in rows):
+    if not is_administered(tx):
         raise Conflict("This would leave nobody who administers the registry.")
 
 
@@ -278,6 +288,17 @@ def _administering(tx: Tx, row: Any) -> Sequence[str]:
         return []
     kind, _, identity = row.principal.partition("/")
     return [identity] if kind == "user" else store.member_ids(tx, identity) if kind == "group" else []
+
+
+def _locked_principal(tx: Tx, text: str) -> str:
+    """The same as `principal_named`, of whom nobody deletes until the end, so that the dead are given nothing."""
+    principal = principal_named(tx, text)
+    kind, _, identity = principal.partition("/")
+    if kind == "user":
+        people.lock_user(tx, people.user(tx, identity))
+    if kind == "group":
+        return group_principal(people.lock_group(tx, text.partition("/")[2]).id)
+    return principal
 
 
 def _locked_role(tx: Tx, role_id: int) -> Any:

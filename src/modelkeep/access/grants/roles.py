@@ -103,10 +103,9 @@ def change_role(tx: Tx, role_id: int, name: str | None = None, description: str 
         return role
     if new["name"] != role.name:
         _check_role_name(str(new["name"]))
-        if store.role_named(tx, role.workspace, str(new["name"])) is not None:
-            raise AlreadyExists(f"There is a role '{new['name']}' already.", "name")
     check_text("description", description)
-    store.update_role(tx, role_id, str(new["name"]), new["description"])
+    if not store.update_role(tx, role, str(new["name"]), new["description"]):
+        raise AlreadyExists(f"There is a role '{new['name']}' already.", "name")
     tx.emit(RoleChanged(role_id, role.name, role.workspace, new, old))
     return store.role(tx, role_id)
 
@@ -142,8 +141,7 @@ def add_permission(tx: Tx, role_id: int, new: NewPermission) -> Any:
 
 def change_permission(tx: Tx, permission_id: int, verbs: Sequence[str], effect: str = Effect.ALLOW) -> Any:
     """Change what a permission of a role allows or denies. Raises InvalidInput, NotFound."""
-    row = get_permission(tx, permission_id)
-    role = _own_role(tx, row.role_id)
+    role, row = _own_permission(tx, permission_id)
     store.update_permission(tx, permission_id, _effect(effect), json.dumps(_verbs(verbs)))
     new = store.role_permission(tx, permission_id)
     tx.emit(RolePermissionChanged(role.id, role.name, role.workspace, permission_fact(new), permission_fact(row)))
@@ -152,8 +150,7 @@ def change_permission(tx: Tx, permission_id: int, verbs: Sequence[str], effect: 
 
 def remove_permission(tx: Tx, permission_id: int) -> None:
     """Take a permission from its role. Raises NotFound."""
-    row = get_permission(tx, permission_id)
-    role = _own_role(tx, row.role_id)
+    role, row = _own_permission(tx, permission_id)
     store.delete_permission(tx, permission_id)
     tx.emit(RolePermissionRemoved(role.id, role.name, role.workspace, permission_fact(row)))
 
@@ -190,6 +187,12 @@ def _own_role(tx: Tx, role_id: int) -> Any:
     if role.built_in:
         raise Conflict(f"The role '{role.name}' is built in: make one of your own instead of changing it.")
     return role
+
+
+def _own_permission(tx: Tx, permission_id: int) -> tuple[Any, Any]:
+    """The role, which nobody else changes until the end, and its permission as it is. Raises NotFound, Conflict."""
+    role = _own_role(tx, get_permission(tx, permission_id).role_id)
+    return role, get_permission(tx, permission_id)
 
 
 def _check_role_name(name: str) -> None:

@@ -60,7 +60,7 @@ _ALL_ROLES = Prepared(select(roles).order_by(roles.c.id))
 _UPDATE_ROLE = Prepared(
     update(roles)
     .where(roles.c.id == bindparam("role_id"))
-    .values(name=bindparam("name"), description=bindparam("description"))
+    .values(name=bindparam("name"), description=bindparam("description", type_=roles.c.description.type))
 )
 _DELETE_ROLE = Prepared(delete(roles).where(roles.c.id == bindparam("id")))
 _LOCK_ROLE = Prepared(select(roles).where(roles.c.id == bindparam("id")).with_for_update())
@@ -207,9 +207,19 @@ def insert_role(tx: Tx, values: dict[str, Any]) -> bool:
     return tx.run(_INSERT_ROLE, **values) == 1
 
 
-def update_role(tx: Tx, role_id: int, name: str, description: str | None) -> None:
-    """Give a role another name and description."""
-    tx.run(_UPDATE_ROLE, role_id=role_id, name=name, description=description)
+def update_role(tx: Tx, row: Any, name: str, description: str | None) -> bool:
+    """Give a role, whose row the caller has locked, another name and description; False if the name is taken."""
+    if name != row.name and not _is_free(tx, row, name):
+        return False
+    return tx.run(_UPDATE_ROLE, role_id=row.id, name=name, description=description) == 1
+
+
+def _is_free(tx: Tx, row: Any, name: str) -> bool:
+    # An INSERT waits for whoever takes the name at the same moment and then says so, which an UPDATE does not.
+    placeholder = -row.id
+    if not insert_role(tx, row._asdict() | {"id": placeholder, "name": name}):
+        return False
+    return tx.run(_DELETE_ROLE, id=placeholder) == 1
 
 
 def delete_role(tx: Tx, role_id: int) -> None:
@@ -236,12 +246,12 @@ def insert_permission(tx: Tx, values: dict[str, Any]) -> int:
 
 
 def update_permission(tx: Tx, permission_id: int, effect: str, verbs: str) -> None:
-    """Change what a permission of a role allows or denies."""
+    """Change what a permission of a role, which the caller has locked, allows or denies."""
     tx.run(_UPDATE_PERMISSION, permission_id=permission_id, effect=effect, verbs=verbs)
 
 
 def delete_permission(tx: Tx, permission_id: int) -> None:
-    """Take a permission from its role."""
+    """Take a permission from its role, which the caller has locked."""
     tx.run(_DELETE_PERMISSION, id=permission_id)
 
 

@@ -89,6 +89,19 @@ class GroupsOfUserReplaced(_OfUser):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupsOfUserKept(_OfUser):
+    """An issuer's word on the groups of the last administrator was not followed where it would have left nobody who
+    administers the registry: `groups` it does not name and they are in still, `refused` it names and they are not in.
+    """
+
+    kind: ClassVar[str] = "user.groups_kept"
+
+    source: str
+    groups: list[str]
+    refused: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _OfGroup(Event):
     """A fact about a group."""
 

@@ -13,7 +13,9 @@ LOCAL = "local"
 _BY_NAME = Prepared(select(groups).where(groups.c.name == bindparam("name")))
 _BY_ID = Prepared(select(groups).where(groups.c.id == bindparam("id")))
 _LOCKED = Prepared(select(groups).where(groups.c.name == bindparam("name")).with_for_update())
-_AMONG = Prepared(select(groups).where(one_of_texts(groups.c.name, "names")).order_by(groups.c.name))
+_AMONG = Prepared(
+    select(groups).where(one_of_texts(groups.c.name, "names")).order_by(groups.c.name).with_for_update(read=True)
+)
 _PAGE = Prepared(
     select(groups).where(groups.c.name > bindparam("after")).order_by(groups.c.name).limit(bindparam("limit"))
 )
@@ -83,7 +85,7 @@ def lock_group(tx: Tx, name: str) -> Any | None:
 
 
 def groups_among(tx: Tx, names: str) -> list[Any]:
-    """Those groups of a JSON list of names that there are."""
+    """Those groups of a JSON list of names that there are; nobody changes them until the transaction ends."""
     return tx.rows(_AMONG, names=names)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from modelkeep.access.people.events import (
     GroupDescribed,
     GroupMade,
     GroupRenamed,
+    GroupsOfUserKept,
     GroupsOfUserReplaced,
     MemberAdded,
     MemberRemoved,
@@ -87,7 +88,7 @@ def make_group(tx: Tx, name: str, description: str | None = None) -> Any:
 def describe_group(tx: Tx, name: str, description: str | None) -> Any:
     """Give a group another description. Raises NotFound."""
     check_text("description", description)
-    found = _locked(tx, name)
+    found = lock_group(tx, name)
     if found.description != description:
         group_store.describe(tx, found.id, description)
         tx.emit(GroupDescribed(found.id, name, description, found.description))
@@ -97,7 +98,7 @@ def describe_group(tx: Tx, name: str, description: str | None) -> Any:
 def rename_group(tx: Tx, name: str, new_name: str) -> Any:
     """Give a group another name; its members and roles stay. Raises InvalidInput, AlreadyExists, NotFound."""
     check_name(new_name, "new_name")
-    found = _locked(tx, name)
+    found = lock_group(tx, name)
     if new_name != name:
         if not group_store.rename(tx, found, new_name):
             raise AlreadyExists(f"There is a group named '{new_name}' already.", "new_name")
@@ -107,14 +108,14 @@ def rename_group(tx: Tx, name: str, new_name: str) -> Any:
 
 def delete_group(tx: Tx, name: str) -> None:
     """Delete a group; a later one of that name is another. Raises NotFound."""
-    found = _locked(tx, name)
+    found = lock_group(tx, name)
     group_store.delete_group(tx, found.id)
     tx.emit(GroupDeleted(found.id, name))
 
 
 def add_member(tx: Tx, name: str, user: Any) -> None:
     """Put somebody (a row) into a group. Raises NotFound."""
-    found = _locked(tx, name)
+    found = lock_group(tx, name)
     locked = store.lock_user(tx, user.id)
     if locked is None or locked.deleted_at is not None:
         raise NotFound(f"There is nobody named '{user.name}'.")
@@ -124,29 +125,56 @@ def add_member(tx: Tx, name: str, user: Any) -> None:
 
 def remove_member(tx: Tx, name: str, user: Any) -> None:
     """Take somebody (a row) out of a group. Raises NotFound, or Conflict where an issuer put them there."""
-    found = _locked(tx, name)
+    found = lock_group(tx, name)
     if group_store.leave(tx, user.id, found.id, LOCAL):
         tx.emit(MemberRemoved(found.id, name, user.id, user.name))
     if others := group_store.sources(tx, user.id, found.id):
         raise Conflict(f"'{user.name}' is in '{name}' because {', '.join(others)} says so; change it there.")
 
 
-def set_groups_of(tx: Tx, user_id: str, source: str, names: Iterable[str]) -> None:
-    """Replace what an issuer said before about the groups of somebody. Groups that there are not stay unmade."""
+def set_groups_of(
+    tx: Tx, user_id: str, source: str, names: Iterable[str], stands: Callable[[Tx], bool] = lambda _: True
+) -> GroupsOfUserKept | None:
+    """Replace what an issuer said before about the groups of somebody. Groups that there are not stay unmade.
+
+    As little of it is left out as lets `stands` be true, where that was so before; what was left out is told.
+    """
+    wanted = {one.name: one.id for one in group_store.groups_among(tx, json.dumps(sorted(set(names))))}
     user = store.lock_user(tx, user_id)
-    if user is None:
+    if user is None or user.deleted_at is not None:
         raise NotFound(f"There is no user {user_id}.")
-    before = [row.name for row in group_store.groups_of(tx, user_id) if row.source == source]
-    wanted = group_store.groups_among(tx, json.dumps(sorted(set(names))))
-    after = [one.name for one in wanted]
+    before = {row.name: row.id for row in group_store.groups_of(tx, user_id) if row.source == source}
+    after = wanted
+    if before != wanted:
+        stood = stands(tx)
+        for after in _ways(before, wanted):
+            _put(tx, user_id, source, after)
+            if not stood or stands(tx):
+                break
     if before != after:
-        group_store.leave_all_of(tx, user_id, source)
-        for one in wanted:
-            group_store.join(tx, user_id, one.id, source)
-        tx.emit(GroupsOfUserReplaced(user_id, user.name, source, after, before))
+        tx.emit(GroupsOfUserReplaced(user_id, user.name, source, sorted(after), sorted(before)))
+    if after == wanted:
+        return None
+    kept = GroupsOfUserKept(user_id, user.name, source, sorted(after.keys() - wanted), sorted(wanted.keys() - after))
+    tx.emit(kept)
+    return kept
 
 
-def _locked(tx: Tx, name: str) -> Any:
+def _ways(before: dict[str, str], wanted: dict[str, str]) -> Iterator[dict[str, str]]:
+    """To be in the groups that are wanted; in one of the others besides; as before."""
+    yield wanted
+    yield from (wanted | {name: before[name]} for name in sorted(before.keys() - wanted))
+    yield before
+
+
+def _put(tx: Tx, user_id: str, source: str, wanted: dict[str, str]) -> None:
+    group_store.leave_all_of(tx, user_id, source)
+    for group_id in wanted.values():
+        group_store.join(tx, user_id, group_id, source)
+
+
+def lock_group(tx: Tx, name: str) -> Any:
+    """The group of this name, which nobody else changes until the end. Raises NotFound."""
     return _found(group_store.lock_group(tx, name), name)
 
 

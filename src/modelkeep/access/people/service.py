@@ -98,14 +98,15 @@ def _check_owner(kind: str, owner: Any | None) -> None:
 
 
 def change_user(tx: Tx, row: Any, *, display_name: str | None, owner: Any | None = None) -> Any:
-    """Say something else of somebody; `owner` is who answers for a service from now on."""
+    """Say something else of somebody; `owner` is who answers for a service from now on. Raises NotFound."""
     check_text("display_name", display_name)
     _check_owner(row.kind, owner)
+    found = lock_user(tx, row)
     new = {"display_name": display_name, "owner_id": owner.id if owner else None}
-    before = {key: getattr(row, key) for key in new if getattr(row, key) != new[key]}
+    before = {key: getattr(found, key) for key in new if getattr(found, key) != new[key]}
     if before:
-        store.describe(tx, row.id, **new)
-        tx.emit(UserChanged(row.id, row.name, {key: new[key] for key in before}, before))
+        store.describe(tx, found.id, **new)
+        tx.emit(UserChanged(found.id, found.name, {key: new[key] for key in before}, before))
     return store.user(tx, row.id)
 
 
@@ -115,7 +116,7 @@ def rename_user(tx: Tx, row: Any, new_name: str) -> Any:
     """
     check_name(new_name, "new_name")
     _check_service_name(new_name, row.kind, "new_name")
-    found = _locked(tx, row)
+    found = lock_user(tx, row)
     if found.name == new_name:
         return found
     if not store.rename(tx, found, new_name):
@@ -127,24 +128,26 @@ def rename_user(tx: Tx, row: Any, new_name: str) -> Any:
 def disable_user(tx: Tx, row: Any) -> None:
     """Let somebody not sign in any more, nor the services that they own. Raises Conflict for the caller's own self."""
     _refuse_self(tx, row, "disable")
-    if _locked(tx, row).disabled_at is None:
-        store.disable(tx, row.id)
-        tx.emit(UserDisabled(row.id, row.name))
+    found = lock_user(tx, row)
+    if found.disabled_at is None:
+        store.disable(tx, found.id)
+        tx.emit(UserDisabled(found.id, found.name))
 
 
 def enable_user(tx: Tx, row: Any) -> None:
     """Let somebody sign in again, with all that they had to sign in by."""
-    if _locked(tx, row).disabled_at is not None:
-        store.enable(tx, row.id)
-        tx.emit(UserEnabled(row.id, row.name))
+    found = lock_user(tx, row)
+    if found.disabled_at is not None:
+        store.enable(tx, found.id)
+        tx.emit(UserEnabled(found.id, found.name))
 
 
 def delete_user(tx: Tx, row: Any) -> None:
     """Take somebody away for good; the name is free again. Raises Conflict for the caller's own self."""
     _refuse_self(tx, row, "delete")
-    _locked(tx, row)
-    store.delete_user(tx, row.id)
-    tx.emit(UserDeleted(row.id, row.name))
+    found = lock_user(tx, row)
+    store.delete_user(tx, found.id)
+    tx.emit(UserDeleted(found.id, found.name))
 
 
 def set_password(tx: Tx, row: Any, password_hash: str) -> None:
@@ -161,8 +164,8 @@ def _refuse_self(tx: Tx, row: Any, verb: str) -> None:
         raise Conflict(f"Nobody can {verb} themselves; another administrator can.")
 
 
-def _locked(tx: Tx, row: Any) -> Any:
-    """The row as it is now, which nobody else changes until the end. Raises NotFound."""
+def lock_user(tx: Tx, row: Any) -> Any:
+    """The row of somebody as it is now, which nobody else changes until the end. Raises NotFound."""
     found = store.lock_user(tx, row.id)
     if found is None or found.deleted_at is not None:
         raise NotFound(f"There is no {row.kind} named '{row.name}'.")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelkeep.access import people
+from modelkeep.access.grants.assignments import is_administered
+from modelkeep.access.people.events import GroupsOfUserKept
 from modelkeep.access.people.rules import FIRST_ADMINISTRATOR
 from modelkeep.access.signin import oidc_store as store
 from modelkeep.access.signin.session_events import LoginLinked
@@ -14,8 +16,9 @@ from modelkeep.db import Tx
 _MOST_GROUPS = 1000
 
 
-def person_of(tx: Tx, settings: OidcSettings, claims: Mapping[str, Any]) -> Any:
-    """The row of whom the claims name, in the groups that they name and no others of this issuer's.
+def person_of(tx: Tx, settings: OidcSettings, claims: Mapping[str, Any]) -> tuple[Any, GroupsOfUserKept | None]:
+    """The row of whom the claims name, in the groups that they name and no others of this issuer's; and what of that
+    was left out, since it would have left nobody who administers the registry.
 
     Raises Forbidden for somebody who may not come in, and Conflict where their name belongs to somebody else.
     """
@@ -25,14 +28,15 @@ def person_of(tx: Tx, settings: OidcSettings, claims: Mapping[str, Any]) -> Any:
     person = store.user_of(tx, settings.issuer, claims["sub"]) or _made(tx, settings.issuer, claims, email)
     if not people.is_enabled(tx, person):
         raise Forbidden("This account is disabled.")
-    people.set_groups_of(tx, person.id, settings.issuer, _groups(settings, claims))
-    return person
+    kept = people.set_groups_of(tx, person.id, settings.issuer, _groups(settings, claims), is_administered)
+    return person, kept
 
 
 def link_login(tx: Tx, person: Any, issuer: str, subject: str) -> None:
     """Let whom the issuer calls `subject` sign in as this person. Raises Conflict if that is somebody else already."""
     if person.kind != people.PERSON:
         raise InvalidInput(f"'{person.name}' is a service; only people sign in through a provider.", "name")
+    people.lock_user(tx, person)
     if store.link(tx, issuer, subject, person.id):
         tx.emit(LoginLinked(person.id, issuer, subject))
         return

@@ -17,11 +17,15 @@ from modelkeep.faces.native.wire import NATIVE, Answer, Request, read_cursor, ro
 from modelkeep.faces.operations import Exchange, Mode, Operation, Reply
 
 _NEWEST = 2**63 - 1
+# The last millisecond that has a date.
+_LAST_MS = 253_402_300_799_999
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class ChosenEntries(Request):
-    """Which entries: all that fit what is given. `kind` is the beginning of one; times are ms, RFC 3339, days (UTC)."""
+    """Which entries: all that fit what is given. `kind` is the beginning of one; times are ms, RFC 3339, days (UTC) or
+    `now`.
+    """
 
     actor: str = ""
     actor_id: str = ""
@@ -49,7 +53,7 @@ class ExportEntries(ChosenEntries):
 
 
 class AskPast(Request):
-    """A thing, and the moment: ms, RFC 3339, or the beginning of a day (UTC)."""
+    """A thing, and the moment: `now`, ms, RFC 3339, or the beginning of a day (UTC)."""
 
     resource: str
     at: str
@@ -154,9 +158,9 @@ class Exported:
 
 def show_past(tx: Tx, request: AskPast) -> PastAnswer:
     """What a thing was at a moment, and who made it so."""
-    at = _moment(request.at, "at")
+    at = _moment(tx, request.at, "at")
     if at is None:
-        raise InvalidInput("'at' is a moment: ms since 1970, or as in 2026-01-31T12:00:00Z.", "at")
+        raise _no_moment("at")
     past = audit.as_of(tx, request.resource, at)
     facts = [
         PastFact(what=one.what, key=one.key, value=one.value, by=_entry(one.by) if one.by else None)
@@ -172,19 +176,21 @@ def _chosen(tx: Tx, request: ChosenEntries) -> Selection:
         resources=audit.resources_of(tx, request.resource),
         kind=request.kind,
         outcome=request.outcome,
-        since=_moment(request.since, "since"),
-        until=_moment(request.until, "until"),
+        since=_moment(tx, request.since, "since"),
+        until=_moment(tx, request.until, "until"),
         token_id=request.token_id,
         request_id=request.request_id,
         everywhere=request.everywhere,
     )
 
 
-def _moment(text: str, field: str) -> int | None:
+def _moment(tx: Tx, text: str, field: str) -> int | None:
     """A moment in ms; None for an empty text. Raises InvalidInput."""
     if not text:
         return None
-    if text.isascii() and text.isdigit() and len(text) < len(str(_NEWEST)):
+    if text == "now":
+        return tx.now
+    if text.isascii() and text.isdigit() and len(text) < len(str(_NEWEST)) and int(text) <= _LAST_MS:
         return int(text)
     try:
         moment = datetime.fromisoformat(text)
@@ -193,11 +199,16 @@ def _moment(text: str, field: str) -> int | None:
     if moment is not None and _DAY.fullmatch(text):
         moment = moment.replace(tzinfo=UTC)
     if moment is None or moment.tzinfo is None:
-        raise InvalidInput(
-            f"'{field}' is a day in UTC as 2026-01-31, a time with its zone as 2026-01-31T12:00:00Z, or ms since 1970.",
-            field,
-        )
+        raise _no_moment(field)
     return int(moment.timestamp() * 1000)
+
+
+def _no_moment(field: str) -> InvalidInput:
+    return InvalidInput(
+        f"'{field}' is a moment: now, a day in UTC as 2026-01-31, a time with its zone as 2026-01-31T12:00:00Z, or ms "
+        "since 1970.",
+        field,
+    )
 
 
 def _entry(row: Any) -> JournalEntry:

@@ -4,6 +4,7 @@ The only operations besides the server's own probes that ask for no permission: 
 """
 
 import html
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,8 @@ from modelkeep.faces.browser import (
 )
 from modelkeep.faces.native.wire import NATIVE, Answer, Request
 from modelkeep.faces.operations import PUBLIC, Exchange, Mode, Operation, Reply
+
+_log = logging.getLogger("modelkeep.signin")
 
 _SESSION_S = 12 * 60 * 60
 _CALLBACK = "/oidc/callback"
@@ -163,8 +166,11 @@ async def _person(
 ) -> Any:
     """Who came back, by the provider's word. Until it is known who it is, the server itself is at work."""
     claims = await app.providers.at_length(lambda: oidc.claims_of(app.providers, settings, flow[0], arrival, flow[1]))
-    person = await app.write(replace(caller, actor=SYSTEM.actor), lambda tx: person_of(tx, settings, claims))
+    person, kept = await app.write(replace(caller, actor=SYSTEM.actor), lambda tx: person_of(tx, settings, claims))
     app.forget_rights()
+    if kept is not None:
+        fields = {"user": kept.name, "issuer": kept.source, "groups": kept.groups, "refused": kept.refused}
+        _log.warning("the last administrator's groups were kept against the provider", extra={"fields": fields})
     return person
 
 
