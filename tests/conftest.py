@@ -14,8 +14,8 @@ import pytest
 import postgres
 import seaweed
 import servers
+from servers import SHARED
 
-SHARED = "MODELKEEP_TEST_SHARED"
 FreshPostgres = Callable[[], str]
 
 hypothesis.settings.register_profile("ci", max_examples=50, deadline=None, print_blob=True)

@@ -20,7 +20,7 @@ from psycopg import sql
 
 from servers import free_port
 
-START_LIMIT = 60.0
+START_LIMIT = 120.0
 STATE = "postgres.json"
 OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
 LASTING = OPTIONS | {"synchronous_commit": "on"}

@@ -19,7 +19,7 @@ from modelkeep.artifacts.stores.s3.signing import Signer
 from modelkeep.config import S3Settings, s3_settings
 from servers import free_port
 
-START_LIMIT = 60.0
+START_LIMIT = 120.0
 STATE = "seaweed.json"
 BUCKET = "tests"
 ACCESS_KEY, SECRET_KEY = "test-access-key", "test-secret-key-0123456789"

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import http.client
 import os
+import random
 import re
 import signal
 import socket
@@ -18,8 +19,12 @@ from typing import Self
 
 PROGRAM = Path(sys.executable).parent / "modelkeep"
 START_LIMIT = 60.0
-STOP_LIMIT = 30.0
+STOP_LIMIT = 60.0
 LOG_TAIL = 8_000
+# A folder that all processes of a test run share; its name is in the environment.
+SHARED = "MODELKEEP_TEST_SHARED"
+# Below the ports that systems hand out by themselves: none of them becomes one end of somebody's connection.
+PORTS = range(20_000, 32_000)
 
 STARTED: weakref.WeakSet["RunningServer"] = weakref.WeakSet()
 
@@ -29,10 +34,16 @@ class ServerError(AssertionError):
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that nobody listens on now, and that nobody else in this run is given, now or later."""
+    given = Path(os.environ[SHARED]) / "ports"
+    given.mkdir(exist_ok=True)
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            (given / str(port)).touch(exist_ok=False)
+            return port
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

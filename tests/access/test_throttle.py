@@ -10,14 +10,22 @@ from sqlalchemy import bindparam, update
 
 from access.registry import prepared
 from modelkeep import tables
-from modelkeep.access.signin import throttle
-from modelkeep.access.signin.throttle import Attempt, Patience, begin_attempt, site_of, succeeded
+from modelkeep.access.signin.throttle import (
+    Attempt,
+    Patience,
+    begin_attempt,
+    forget_sign_in_failures,
+    site_of,
+    succeeded,
+)
 from modelkeep.bootstrap import open_database
 from modelkeep.core.errors import TooManyAttempts
 from modelkeep.core.types import SYSTEM
-from modelkeep.db import Database, Prepared
+from modelkeep.db import Database, Prepared, Tx
 
 FREE = 5
+# The time of every attempt: the waits of a second begin and end where a test says, however busy the machine is.
+STANDS_STILL = 1_800_000_000_000
 FAILURES = tables.access.sign_in_failures
 # As if so many milliseconds had gone by.
 AGE = Prepared(
@@ -28,9 +36,25 @@ AGE = Prepared(
 )
 
 
+def then(tx: Tx) -> Tx:
+    """The same transaction, at the time that stands still."""
+    tx.now = STANDS_STILL
+    return tx
+
+
 def attempt(database: Database, name: str = "ann", address: str = "192.0.2.1") -> Attempt:
     """An attempt that is not known to have gone well."""
-    return database.write_now(SYSTEM, lambda tx: begin_attempt(tx, name, address))
+    return database.write_now(SYSTEM, lambda tx: begin_attempt(then(tx), name, address))
+
+
+def succeed(database: Database, one: Attempt) -> bool:
+    """Take an attempt back that went well; whether it was the first from there in a long while."""
+    return database.write_now(SYSTEM, lambda tx: succeeded(then(tx), one))
+
+
+def forget(database: Database) -> None:
+    """Throw away what no longer counts."""
+    database.write_now(SYSTEM, lambda tx: forget_sign_in_failures(then(tx)))
 
 
 def fail(database: Database, times: int, name: str = "ann", address: str = "192.0.2.1") -> None:
@@ -87,7 +111,7 @@ def test_success_takes_everything_back(registry: Database) -> None:
     fail(registry, FREE - 1)
     one = attempt(registry)
     pass_time(registry, 1_000)
-    registry.write_now(SYSTEM, lambda tx: succeeded(tx, one))
+    succeed(registry, one)
     assert attempt(registry).failures == 1
 
 
@@ -104,13 +128,13 @@ def test_where_somebody_signed_in_before_others_do_not_slow_them_down(registry: 
     this one costs half a minute at most.
     """
     known = attempt(registry)
-    assert registry.write_now(SYSTEM, lambda tx: succeeded(tx, known)) is True
+    assert succeed(registry, known) is True
     for number in range(100):
         attempt(registry, f"user{number}")
     assert refused_for(registry, "another") == 1
 
     again = attempt(registry)
-    assert registry.write_now(SYSTEM, lambda tx: succeeded(tx, again)) is False
+    assert succeed(registry, again) is False
     fail(registry, 30)
     attempt(registry)
     assert refused_for(registry) <= 30
@@ -119,15 +143,15 @@ def test_where_somebody_signed_in_before_others_do_not_slow_them_down(registry: 
 def test_what_was_long_ago_is_forgotten(registry: Database) -> None:
     """After a quiet hour failures count no more, and a chore throws them away; known addresses stay for 90 days."""
     known = attempt(registry, "ben")
-    registry.write_now(SYSTEM, lambda tx: succeeded(tx, known))
+    succeed(registry, known)
     fail(registry, 10)
     pass_time(registry, 60 * 60 * 1000 + 1)
     assert attempt(registry).failures == 1
     pass_time(registry, 60 * 60 * 1000 + 1)
-    registry.write_now(SYSTEM, throttle.forget_sign_in_failures)
+    forget(registry)
     assert keys(registry) == ["known"]
     pass_time(registry, 90 * 24 * 60 * 60 * 1000)
-    registry.write_now(SYSTEM, throttle.forget_sign_in_failures)
+    forget(registry)
     assert keys(registry) == []
 
 

@@ -24,7 +24,7 @@ LIMIT_S = 60
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server whose log has its first checkpoint, and some entries behind that."""
+    """A server whose log has its first checkpoint and one of everything, so that it signs nothing by itself."""
     with RunningServer(tmp_path_factory.mktemp("audit") / "data") as server:
         wire = native(server)
         until(lambda: wire.get("audit").ok()["signed"])
@@ -32,7 +32,16 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
             assert wire.post("models", name=f"m{number}").status == 201
         state = until(lambda: (found := wire.get("audit").ok())["waiting"] == 0 and found)
         assert state["size"] == state["placed"] == state["end"] > state["signed"]
+        have_all_signed(server)
         yield server
+
+
+def have_all_signed(server: RunningServer) -> None:
+    """Make the newest checkpoint as old as one has to be for the next, and wait for that."""
+    with closing(sqlite3.connect(server.data / "modelkeep.db", timeout=30)) as database, database:
+        database.execute("UPDATE audit_checkpoints SET at = 0")
+    wire = native(server)
+    until(lambda: (found := wire.get("audit").ok())["waiting"] == 0 and found["signed"] == found["size"])
 
 
 @pytest.fixture
@@ -169,10 +178,27 @@ def test_a_tile_has_one_name(running: RunningServer, path: str) -> None:
     assert native(running).get(f"audit/tile/{path}").status == 404
 
 
-def test_what_cannot_be_shown_is_refused_with_the_reason(running: RunningServer) -> None:
-    """Places and sizes that are not there, or not signed yet, are refused, and so are those that are no numbers."""
+@pytest.fixture
+def unsigned(running: RunningServer) -> Iterator[dict[str, Any]]:
+    """The state of the log with an entry that is not signed yet, as the newest checkpoint is but a moment old."""
     wire = native(running)
-    state = wire.get("audit").ok()
+
+    def found() -> dict[str, Any] | None:
+        state: dict[str, Any] = wire.get("audit").ok()
+        if state["waiting"]:
+            return None
+        if state["signed"] < state["size"]:
+            return state
+        assert wire.post("models", name=f"unsigned-{state['size']}").status == 201
+        return None
+
+    yield until(found)
+    have_all_signed(running)
+
+
+def test_what_cannot_be_shown_is_refused_with_the_reason(running: RunningServer, unsigned: dict[str, Any]) -> None:
+    """Places and sizes that are not there, or not signed yet, are refused, and so are those that are no numbers."""
+    wire, state = native(running), unsigned
     last = state["size"] - 1
     assert (answer := wire.get(f"audit/entries/{last}")).status == 409
     assert "is not signed yet" in answer.json["detail"]

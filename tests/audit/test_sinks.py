@@ -46,13 +46,15 @@ class Collector:
             except OSError:
                 return
             with connection, connection.makefile("rb") as stream:
-                self._read(stream.read(64) if self.refusing else stream.read())
                 if self.refusing:
+                    stream.read(64)
                     # What was not read makes the kernel reset the connection, as a server that crashed.
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+                else:
+                    self._read(stream.read())
 
     def _read(self, data: bytes) -> None:
-        while data and not self.refusing:
+        while data:
             found = _FRAME.match(data)
             assert found
             end = found.end() + int(found[1])

@@ -17,15 +17,18 @@ FOUND = [Line("staging", Status.OK, "nothing")]
 def test_a_long_count_outlives_the_calls(tmp_path: Path) -> None:
     """Calls end while the count goes on and share it; the one after its end gets what it found, the next a new one."""
     storing = Storing(f"sqlite:///{tmp_path / 'db'}", tmp_path / "store")
-    may_end, counted = threading.Event(), []
+    begun, may_end, counted = threading.Event(), threading.Event(), []
 
     def look(_database: Database, blobs: BlobStore) -> list[Line]:
         counted.append(blobs)
+        begun.set()
         may_end.wait()
         return FOUND
 
     left = LeftOvers(look)
-    assert [left.lines(storing.database, storing.blobs, 0.01) for _ in range(3)] == [None] * 3
+    assert left.lines(storing.database, storing.blobs, 0.01) is None
+    assert begun.wait(60)
+    assert [left.lines(storing.database, storing.blobs, 0.01) for _ in range(2)] == [None] * 2
     assert counted == [storing.blobs]
     may_end.set()
     assert left.lines(storing.database, storing.blobs, 60) == FOUND

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -62,9 +63,19 @@ def test_wrong_blobs_are_reported_until_they_are_right_again(registry: Registry)
     assert "all right" in done("artifacts", "verify", "clf/1", **env)
 
 
+def wait_until_judged(registry: Registry) -> None:
+    """Wait for the inspections, which read the files, to be over."""
+    deadline = time.monotonic() + 60
+    for name, number in (("clf", 1), ("clf", 2), ("other", 1)):
+        while registry.ok("GET", f"models/{name}/versions/{number}/inspection")["state"] != "done":
+            assert time.monotonic() < deadline, f"{name} version {number} is not judged"
+            time.sleep(0.05)
+
+
 def test_a_blob_that_could_only_not_be_read_is_served_still(registry: Registry) -> None:
     """A read error that may pass is reported with exit code 1, but it marks and counts nothing: it passes."""
     env = access(registry)
+    wait_until_judged(registry)  # nobody gets a lease on a file that somebody else has open
     with registry.blob(LARGE).open("rb+") as kept:
         # Who opens the file now is told to try again, until the lease on it is given back.
         fcntl.fcntl(kept, _SET_SIGNAL, signal.SIGURG)  # one that is ignored

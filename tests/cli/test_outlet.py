@@ -81,8 +81,8 @@ def open_files(server: RunningServer) -> int:
 
 
 def soon(holds: Callable[[], bool]) -> bool:
-    """Whether something comes to hold within some seconds."""
-    deadline = time.monotonic() + 20
+    """Whether something comes to hold within a minute."""
+    deadline = time.monotonic() + 60
     while not holds():
         if time.monotonic() > deadline:
             return False

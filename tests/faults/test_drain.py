@@ -16,7 +16,7 @@ from servers import STOP_LIMIT, RunningServer
 
 TRANSFERS = 10
 SIZE = 6 * 1024 * 1024
-ENDS_AT_ONCE = 10.0
+ENDS_AT_ONCE = 20.0
 
 
 class StoppedServer(RunningServer):

@@ -53,6 +53,7 @@ from inspection.forge import (
 )
 
 Files = dict[str, bytes]
+WHEN = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
 X = np.random.default_rng(7).random((60, 4))
 Y = (X[:, 0] > 0.5).astype(int)
 LABELS = np.where(Y == 1, "yes", "no").astype(object)
@@ -194,7 +195,7 @@ def texts() -> dict[str, Files]:
         "png": {"plot.png": b"\x89PNG\r\n\x1a\n" + b"\0" * 500},
         "parquet": {"data.parquet": b"PAR1" + bytes(range(200)) + b"PAR1"},
         "zip-of-texts": {"d.zip": archive({"a/b.txt": b"text " * 500, "c.csv": b"a,b\n1,2\n"}, zipfile.ZIP_DEFLATED)},
-        "params-yaml": {"p.yaml": yaml.safe_dump({"a": [1], "d": datetime.now(UTC)}).encode(), "empty": b""},
+        "params-yaml": {"p.yaml": yaml.safe_dump({"a": [1], "d": WHEN}).encode(), "empty": b""},
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -60,23 +61,28 @@ def test_a_process_that_reads_without_end_is_stopped() -> None:
         scan([MemoryFile("big", b"x" * (1 << 20))], program(source), wall_seconds=60)
 
 
-def killed_soon() -> threading.Thread:
-    """Kills the scanners that run, as soon as there are any."""
+def once_one_runs(act: Callable[[], None]) -> threading.Thread:
+    """Does something as soon as a scanner runs."""
 
-    def kill() -> None:
+    def wait_and_act() -> None:
         while not process._running:
             time.sleep(0.001)
-        for one in list(process._running):
-            os.killpg(one.pid, signal.SIGKILL)
+        act()
 
-    thread = threading.Thread(target=kill)
+    thread = threading.Thread(target=wait_and_act)
     thread.start()
     return thread
 
 
+def kill() -> None:
+    """Kill the scanners that run."""
+    for one in list(process._running):
+        os.killpg(one.pid, signal.SIGKILL)
+
+
 def test_a_scanner_that_is_killed_fails() -> None:
     """A killed process is no verdict."""
-    thread = killed_soon()
+    thread = once_one_runs(kill)
     with pytest.raises(ScanFailed, match="ended early"):
         scan(FILES, program("import time; time.sleep(30)"))
     thread.join()
@@ -84,11 +90,10 @@ def test_a_scanner_that_is_killed_fails() -> None:
 
 def test_an_inspection_can_be_broken_off() -> None:
     """The server does not wait for scanners when it stops; what they were at is no verdict, but done again."""
-    timer = threading.Timer(0.3, interrupt)
-    timer.start()
+    thread = once_one_runs(interrupt)
     with pytest.raises(Unavailable):
         scan(FILES, program("import time; time.sleep(60)"))
-    timer.join()
+    thread.join()
 
 
 def test_an_error_while_reading_passes_through() -> None:

@@ -22,25 +22,27 @@ from modelkeep.db import Database
 # Few enough that uploads, deletions and the collector meet all the time; of either way to come in.
 BODIES = [b"one", b"two" * 9, b"three" * 10_000, b"four" * (CHUNK // 2)]
 UPLOADERS = 4
+# Fewer than these are no hunt: it goes on until there are as many, however slow the machine, but not for ever.
+UPLOADS, DELETIONS = 20, 5
+PATIENCE_S = 150.0
 Loop = asyncio.AbstractEventLoop
 
 
 class Party:
     """One process's way to the registry: a database and a store of its own, over the same data."""
 
-    def __init__(self, database: Database, blobs: LocalBlobs, number: int, until: float, loop: Loop) -> None:
+    def __init__(self, database: Database, blobs: LocalBlobs, number: int, loop: Loop) -> None:
         self.database = database
         self.loop = loop
         self.blobs = blobs
         self.number = number
-        self.until = until
         self.random = random.Random(number)
         self.uploads = self.deleted = 0
 
-    def upload_and_delete(self) -> None:
+    def upload_and_delete(self, goes_on: Callable[[], bool]) -> None:
         """Upload files, read each one back at once, and take some away again."""
         for count in itertools.count():
-            if time.monotonic() > self.until:
+            if not goes_on():
                 return
             path = (*ROOT, f"{self.number}-{count % 3}")
             body = self.random.choice(BODIES)
@@ -61,9 +63,9 @@ class Party:
         assert reader.read_at(0, reader.size) == body
         reader.close()
 
-    def collect(self) -> None:
+    def collect(self, goes_on: Callable[[], bool]) -> None:
         """Put everything that nothing names into the trash and delete it at once."""
-        while time.monotonic() < self.until:
+        while goes_on():
             artifacts.trash_unnamed(self.database, ALICE)
             try:
                 self.deleted += artifacts.empty_trash(self.database, ALICE, self.blobs, 0).count
@@ -85,9 +87,9 @@ def running_loop() -> Iterator[Loop]:
         loop.close()
 
 
-def parties(storing: Storing, url: str, count: int, seconds: float, stack: ExitStack) -> Iterator[Party]:
+def parties(storing: Storing, url: str, count: int, stack: ExitStack) -> Iterator[Party]:
     """Parties that share the database where it takes one process only, and have their own connections otherwise."""
-    until, loop = time.monotonic() + seconds, stack.enter_context(running_loop())
+    loop = stack.enter_context(running_loop())
     for number in range(count):
         database = storing.database
         if url.startswith("postgresql"):
@@ -95,17 +97,28 @@ def parties(storing: Storing, url: str, count: int, seconds: float, stack: ExitS
             stack.callback(database.close)
         blobs = LocalBlobs(storing.folder)
         stack.callback(blobs.close)
-        yield Party(database, blobs, number, until, loop)
+        yield Party(database, blobs, number, loop)
 
 
 def hunt(storing: Storing, url: str, seconds: float) -> tuple[int, int]:
     """Let them meet for a while; how many uploads were acknowledged, and how many blobs deleted."""
     with ExitStack() as stack, ThreadPoolExecutor(UPLOADERS + 2) as threads:
-        made = list(parties(storing, url, UPLOADERS + 2, seconds, stack))
-        work: list[Callable[[], None]] = [party.upload_and_delete for party in made[:UPLOADERS]]
+        made, began = list(parties(storing, url, UPLOADERS + 2, stack)), time.monotonic()
+
+        def goes_on() -> bool:
+            uploads, deleted = done(made)
+            is_enough = uploads > UPLOADS and deleted > DELETIONS
+            return time.monotonic() < began + (seconds if is_enough else PATIENCE_S)
+
+        work = [party.upload_and_delete for party in made[:UPLOADERS]]
         work += [party.collect for party in made[UPLOADERS:]]
-        for end in [threads.submit(one) for one in work]:
+        for end in [threads.submit(one, goes_on) for one in work]:
             end.result()
+    return done(made)
+
+
+def done(made: list[Party]) -> tuple[int, int]:
+    """How many uploads were acknowledged, and how many blobs deleted, so far."""
     return sum(party.uploads for party in made), sum(party.deleted for party in made)
 
 
@@ -128,8 +141,8 @@ def test_deletion_without_grace_loses_no_named_blob(storing: Storing, database_u
     """While collectors delete at once what nothing names, every acknowledged upload is there, whole, right after."""
     uploads, deleted = hunt(storing, database_url, 4)
     assert_every_name_has_bytes(storing)
-    assert uploads > 20
-    assert deleted > 5
+    assert uploads > UPLOADS
+    assert deleted > DELETIONS
 
 
 @pytest.mark.slow

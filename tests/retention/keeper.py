@@ -111,7 +111,7 @@ class Keeper:
     def gc(self, older_than: int = 30, trash_days: int = 7) -> Reclaimed:
         """Reclaim all that may go."""
         terms = Terms(older_than)
-        return retention.reclaim(self.database, self.caller, self.blobs, terms, trash_days, 60)
+        return retention.reclaim(self.database, self.caller, self.blobs, terms, trash_days, 600)
 
     def candidates(self, older_than: int = 30) -> dict[int, str]:
         """The versions whose files may go, and why."""

@@ -12,6 +12,8 @@ from security.governed import CALLERS, Asked, Governed
 from security.raw import Reply
 from security.table import OPERATIONS, ROUTES
 
+# Thousands of requests: minutes on a machine that is busy with other things.
+pytestmark = pytest.mark.timeout(1200)
 # One of each kind of decision.
 SOME = ("anonymous", "no role", "viewer", "contributor", "viewer, clf denied", "administrator")
 OTHER_ROUTES = [route for route in ROUTES if route not in [first_route(one) for one in OPERATIONS]]

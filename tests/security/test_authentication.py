@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from security.raw import Raw, Reply
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 ME = "/api/v1/me"
 PASSWORD = "plum-tractor-9-lake"
 FREE = 5
+LONGER_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,14 @@ def with_token(server: RunningServer, token: str, target: str = ME) -> Reply:
     """The answer to a call with a token."""
     with Raw(server.port, token) as raw:
         return raw.request("GET", target)
+
+
+def wait_longer(database: Any) -> None:
+    """Have the waits that began at accounts last longer: no machine is too slow to come within them."""
+    with database:
+        database.execute(
+            f"UPDATE sign_in_failures SET wait_until = wait_until + {LONGER_S}000 WHERE key LIKE 'account/%'"
+        )
 
 
 def words(reply: Reply) -> tuple[int, bytes, tuple[tuple[str, str], ...]]:
@@ -93,9 +103,12 @@ def test_AU_01_no_secret_stands_in_the_source() -> None:
 def test_AU_02_guessing_slows_down_and_ends(server: RunningServer) -> None:
     """Of twenty wrong passwords five are compared, and told in the journal; then it is 429 with Retry-After."""
     name = make_person(server)
-    replies = [sign_in(server, name, f"wrong-password-{number}") for number in range(20)]
+    replies = [sign_in(server, name, f"wrong-password-{number}") for number in range(FREE)]
+    with closing(sqlite3.connect(server.data / "modelkeep.db", timeout=30)) as database:
+        wait_longer(database)
+    replies += [sign_in(server, name, f"wrong-password-{number}") for number in range(FREE, 20)]
     assert [reply.status for reply in replies] == [401] * FREE + [429] * 15
-    assert {reply.headers.get("retry-after") for reply in replies[FREE:]} <= {"1", "2", "3", "4", "5"}
+    assert all(1 <= int(reply.headers["retry-after"]) <= LONGER_S + 1 for reply in replies[FREE:])
     assert {reply.json["code"] for reply in replies[FREE:]} == {"too_many_attempts"}
 
     with admin(server) as raw:
@@ -135,8 +148,7 @@ def test_AU_02_a_restart_forgives_nothing(tmp_path: Path) -> None:
         with closing(sqlite3.connect(server.data / "modelkeep.db")) as database:
             for number in range(FREE):
                 sign_in(server, name, f"wrong-password-{number}")
-            with database:
-                database.execute("UPDATE sign_in_failures SET wait_until = wait_until + 60000 WHERE wait_until > 0")
+            wait_longer(database)
         server.restart()
         assert sign_in(server, name, PASSWORD).status == 429
 
@@ -152,11 +164,13 @@ def _two(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             yield one, two
 
 
-def test_AU_02_two_servers_count_together(two: tuple[RunningServer, RunningServer]) -> None:
+def test_AU_02_two_servers_count_together(two: tuple[RunningServer, RunningServer], postgres_url: str) -> None:
     """What was guessed at one server counts at the other."""
     name = make_person(two[0])
     statuses = [sign_in(two[number % 2], name, f"wrong-password-{number}").status for number in range(FREE)]
     assert statuses == [401] * FREE
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as database:
+        wait_longer(database)
     assert [sign_in(one, name, PASSWORD).status for one in two] == [429, 429]
 
 

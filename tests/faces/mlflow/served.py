@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+
+from servers import free_port
 
 PEER = os.environ.get("MODELKEEP_TEST_PEER", "modelkeep")
 PROGRAMS = Path(sys.executable).parent
@@ -23,13 +24,6 @@ class Served:
     url: str
     token: str | None
     process: subprocess.Popen[bytes]
-
-
-def free_port() -> int:
-    """A loopback port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def modelkeep_command(port: int, data: Path, database: str | None) -> list[str]:
