@@ -21,7 +21,7 @@ PROGRAM = Path(sys.executable).parent / "modelkeep"
 START_LIMIT = 60.0
 STOP_LIMIT = 60.0
 LOG_TAIL = 8_000
-# A folder that all processes of a test run share; its name is in the environment.
+# A folder that all processes of a test run share; its name is in the environment. The bench has none.
 SHARED = "MODELKEEP_TEST_SHARED"
 # Below the ports that systems hand out by themselves: none of them becomes one end of somebody's connection.
 PORTS = range(20_000, 32_000)
@@ -35,15 +35,22 @@ class ServerError(AssertionError):
 
 def free_port() -> int:
     """A loopback port that nobody listens on now, and that nobody else in this run is given, now or later."""
-    given = Path(os.environ[SHARED]) / "ports"
-    given.mkdir(exist_ok=True)
     while True:
         port = random.choice(PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            (given / str(port)).touch(exist_ok=False)
+            _claim(port)
             return port
+
+
+def _claim(port: int) -> None:
+    """Note that a port is given; FileExistsError where it was before, in this run."""
+    run = os.environ.get(SHARED)
+    if run:
+        given = Path(run) / "ports"
+        given.mkdir(exist_ok=True)
+        (given / str(port)).touch(exist_ok=False)
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import psycopg
-
 from bench import load
 from bench.audit_log import fill_journal, write_log
 from bench.case import Case, Figures, Group, Peer, at_least, at_most, figures
@@ -26,8 +24,6 @@ LEAST_ENTRIES = 10_000
 LIMIT_S, LIMIT_MB = 15, 300
 MUTATIONS = 500
 ROOT = Path(__file__).resolve().parents[2]
-# As an operator's PostgreSQL has them; the tests' own server does without.
-LASTING = ("fsync", "synchronous_commit", "full_page_writes")
 
 
 def _verify_offline(peer: Peer) -> Figures:
@@ -114,22 +110,18 @@ def _prepare_models(server: Server) -> None:
 
 @contextmanager
 def _postgres() -> Iterator[str]:
-    """An empty database of a server of its own that does not lose what it has acknowledged."""
+    """An empty database of a server of its own, with PostgreSQL's own settings: what it acknowledges is on the disk."""
     sys.path.insert(0, str(ROOT / "tests"))
     import postgres
 
     with tempfile.TemporaryDirectory(prefix="bench-postgres-") as folder:
         Path(folder).chmod(0o755)
+        server = postgres.OwnServer(Path(folder) / "server", options={})
         try:
-            server = postgres.shared_server(Path(folder))
-            with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-                for name in LASTING:
-                    connection.execute(f"ALTER SYSTEM SET {name} = on")
-                connection.execute("SELECT pg_reload_conf()")
-            with postgres.empty_database(server) as url:
+            with postgres.empty_database(server.address) as url:
                 yield url
         finally:
-            postgres.stop_shared_server(Path(folder))
+            server.stop()
 
 
 GROUP = Group(

@@ -27,6 +27,12 @@ _POOL_TIMEOUT_S = 10.0
 # running them; and the indexes they walk are in memory.
 _OPTIONS = "-c jit=off -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
 
+_Connection = psycopg.Connection[tuple[object, ...]]
+
+
+class _Gone(Exception):
+    """The connection had ended before the unit of work began."""
+
 
 class PostgresDatabase:
     """A PostgreSQL database; any number of server processes may share it."""
@@ -45,7 +51,6 @@ class PostgresDatabase:
             max_size=connections,
             timeout=_POOL_TIMEOUT_S,
             kwargs={"autocommit": True, "application_name": "modelkeep", "options": _OPTIONS},
-            check=ConnectionPool.check_connection,
             open=True,
         )
         self._threads = ThreadPoolExecutor(connections, thread_name_prefix="postgres")
@@ -82,21 +87,30 @@ class PostgresDatabase:
         self._threads.shutdown()
         self._pool.close()
 
-    def _write(
-        self, connection: "psycopg.Connection[tuple[object, ...]]", caller: Caller, work: Callable[[Tx], T]
-    ) -> T:
-        with connection.transaction(), connection.cursor() as cursor:
-            appended = Appended()
-            result = work(Tx(cursor, POSTGRESQL, caller, now_ms(), self._listeners, appended))
-            appended.write(cursor, POSTGRESQL)
-            return result
+    def _write(self, connection: _Connection, caller: Caller, work: Callable[[Tx], T]) -> T:
+        _begin(connection, "BEGIN")
+        try:
+            with connection.cursor() as cursor:
+                appended = Appended()
+                result = work(Tx(cursor, POSTGRESQL, caller, now_ms(), self._listeners, appended))
+                appended.write(cursor, POSTGRESQL)
+        except BaseException:
+            _roll_back(connection)
+            raise
+        connection.commit()
+        return result
 
-    def _repeat(self, attempt: Callable[["psycopg.Connection[tuple[object, ...]]"], T]) -> T:
+    def _repeat(self, attempt: Callable[[_Connection], T]) -> T:
         """Run a unit of work, again with a fresh connection where it is certain that nothing was committed."""
         for tries in range(1, _TRIES + 1):
             try:
                 with self._pool.connection() as connection:
                     return attempt(connection)
+            except _Gone as error:
+                if tries == _TRIES:
+                    raise Unavailable("The database does not answer; try again.") from error
+                # Most likely PostgreSQL was restarted, and the others have ended as well.
+                self._pool.drain()
             except _RETRIED as error:
                 if tries == _TRIES:
                     raise Unavailable("Too many writers at once; try again.") from error
@@ -119,11 +133,23 @@ def _translated() -> Iterator[None]:
         raise Unavailable("The database does not answer; try again.") from error
 
 
-def _read(connection: "psycopg.Connection[tuple[object, ...]]", caller: Caller, work: Callable[[Tx], T]) -> T:
-    with connection.cursor() as cursor:
-        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        try:
+def _begin(connection: _Connection, statement: str) -> None:
+    """Begin a transaction, which shows as well whether the connection still stands; asking would cost more."""
+    try:
+        connection.execute(statement)
+    except psycopg.OperationalError as error:
+        raise _Gone from error
+
+
+def _roll_back(connection: _Connection) -> None:
+    if not connection.closed:
+        connection.rollback()
+
+
+def _read(connection: _Connection, caller: Caller, work: Callable[[Tx], T]) -> T:
+    _begin(connection, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        with connection.cursor() as cursor:
             return work(Tx(cursor, POSTGRESQL, caller, now_ms()))
-        finally:
-            if not connection.closed:
-                connection.rollback()
+    finally:
+        _roll_back(connection)
