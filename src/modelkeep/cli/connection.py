@@ -221,6 +221,12 @@ class Connection(HttpToolsProtocol):
             cycle.keep_alive = False
             self.flow.pause_reading()
 
+    def on_response_complete(self) -> None:
+        """A request is answered; what it could be answered by goes, for it would hold the request, which holds it."""
+        if self._answered is not None:
+            self._answered.scope["extensions"] = {}
+        super().on_response_complete()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
         super()._start_asgi_task(cycle, app)

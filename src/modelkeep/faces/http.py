@@ -157,7 +157,6 @@ class HttpFace:
             request.tried = Tried(operation, admitted, typed)
             await self._ration(operation, typed, request)
             exchange = await self._exchange(operation, admitted, typed, request)
-            request.before_end = partial(self._check_again, operation, admitted, typed, request)
             answer = await operation.run(exchange)
             return answer if isinstance(answer, Reply) else operation.face.render(operation, answer)
         body = b"" if request.method in _READ_METHODS else await self._body(operation, admitted, request)
@@ -253,7 +252,8 @@ class HttpFace:
             caller = await self._app.read_quickly(
                 caller, lambda tx: caller_after(tx, operation, admitted.rights, typed)
             )
-        return Exchange(self._app, caller, typed, request.method, request.headers, request.chunks())
+        body = request.chunks(before_end=partial(self._check_again, operation, admitted, typed, request))
+        return Exchange(self._app, caller, typed, request.method, request.headers, body)
 
     async def _use_case(self, operation: Operation, admitted: Admitted, typed: Any) -> Any:
         run, caller = operation.run, admitted.caller

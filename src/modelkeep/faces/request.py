@@ -1,7 +1,7 @@
 """A request on its way through: what the client sent, and its body as it arrives."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from modelkeep.core.errors import InvalidInput, TooLarge
@@ -13,10 +13,6 @@ from modelkeep.faces.refusals import Tried
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Take = Callable[[], Awaitable[tuple[list[Piece], bool] | None]]
 _LONGEST_REASON = 1000
-
-
-async def _nothing() -> None:
-    """Nobody wants to know that a body is about to end."""
 
 
 class ClientGone(Exception):
@@ -40,20 +36,19 @@ class Request:
     caller: Caller | None = None
     tried: Tried | None = None
     admitted_at: float = 0.0
-    before_end: Callable[[], Awaitable[None]] = field(default=_nothing)
 
     @property
     def reason(self) -> str:
         """What the caller gives as the reason of a change."""
         return self.headers.get(b"x-modelkeep-reason", b"").decode("utf-8", "replace")[:_LONGEST_REASON]
 
-    async def chunks(self) -> AsyncIterator[Piece]:
-        """The body as it arrives; the end of it once whoever waits `before_end` lets it pass."""
+    async def chunks(self, before_end: Callable[[], Awaitable[None]]) -> AsyncIterator[Piece]:
+        """The body as it arrives; its end once `before_end` lets it pass."""
         more = True
         while more:
             pieces, more = await self._next_pieces()
             if not more:
-                await self.before_end()
+                await before_end()
             while pieces:
                 yield pieces.pop(0)
 
