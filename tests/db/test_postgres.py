@@ -1,5 +1,6 @@
 """What only PostgreSQL does: its connections end while the server that uses them goes on."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -94,4 +95,18 @@ def test_a_unit_of_work_whose_connection_ends_is_not_run_again(database: Databas
         database.write_now(SYSTEM, cut)
 
     assert runs == ["half"]
+    assert database.read_now(SYSTEM, names) == []
+
+
+def test_a_change_that_goes_on_after_a_statement_failed_is_not_called_done(database: Database) -> None:
+    """A unit of work that overlooks that PostgreSQL refused a statement fails, for nothing of it was written."""
+
+    def overlook(tx: Tx) -> None:
+        add(tx, "before")
+        with contextlib.suppress(psycopg.errors.UniqueViolation):
+            add(tx, "before")
+
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        database.write_now(SYSTEM, overlook)
+
     assert database.read_now(SYSTEM, names) == []

@@ -24,6 +24,8 @@ PATIENCE = 60.0
 ENDS = (signal.SIGINT, signal.SIGQUIT, signal.SIGINT)
 # Enough that the last registrations meet a server that is going down, and few enough for a quick test.
 EACH = 25
+# Long enough that tries which become rarer and rarer would be far apart by then, and what one wait may take at most.
+OUTAGE, WAIT = 17.0, 10.0
 
 
 @pytest.fixture
@@ -111,3 +113,22 @@ def test_registrations_outlive_restarts_of_the_database(database: postgres.OwnSe
     check_files(wire, "model", registering.done, files)
     served.assert_whole()
     served.assert_bytes()
+
+
+@pytest.mark.slow
+def test_an_outage_of_the_database_ends_for_clients_when_it_ends(database: postgres.OwnServer, served: Served) -> None:
+    """While PostgreSQL is down requests are refused in time; soon after it is back they are answered."""
+    line, began = Line(served.server), time.monotonic()
+    database.stop()
+    while time.monotonic() < began + OUTAGE:
+        asked = time.monotonic()
+        line.call("GET", "/api/2.0/mlflow/experiments/get?experiment_id=0").refused(
+            503, "TEMPORARILY_UNAVAILABLE", "try again"
+        )
+        assert time.monotonic() - asked < WAIT + 2
+    database.start()
+    back = time.monotonic()
+    while line.call("GET", "/api/2.0/mlflow/experiments/get?experiment_id=0").status == 503:
+        assert time.monotonic() - back < WAIT
+    line.close()
+    assert time.monotonic() - back < WAIT

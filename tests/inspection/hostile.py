@@ -40,6 +40,7 @@ from inspection.forge import (
 
 Files = dict[str, bytes]
 EVIL = called("os", "system")
+TEXT = b"cos\nsystem\n(S'id'\ntR."
 MLMODEL = b"flavors:\n  python_function:\n    loader_module: %s\n    python_version: 3.11.7\n"
 
 
@@ -185,7 +186,15 @@ def pickles() -> dict[str, bytes]:
         "concatenated": pickle.dumps({"a": 1}) + EVIL,
         "text-with-a-binary-end": b"cos\nsystem\nVid\n\x85R.",
         "long-text-with-a-binary-end": b"cos\nsystem\nV" + b"#" * 5_000 + b"\n\x85R.",
-        "text-behind-binary": pickle.dumps({"a": 1}) + b"cos\nsystem\n(S'id'\ntR.",
+        "text-behind-text": b"Va\n." + TEXT,
+        "text-behind-a-long-float": b"F1." + b"0" * 70_000 + b"\n0" + TEXT,
+        "text-behind-a-long-number": b"I" + b"0" * 70_000 + b"\n0" + TEXT,
+        "text-behind-a-hexadecimal-number": b"L0x" + b"0" * 5_000 + b"\n0" + TEXT,
+        "text-behind-no-character-by-name": b"S'\\N'\n0" + TEXT,
+        "text-behind-no-character-by-number": b"S'\\u00'\n0" + TEXT,
+        "text-that-changes-a-thing-then-breaks": b"cos\nenviron\nS'PYTHONSTARTUP'\nS'/x'\ns",
+        "text-that-changes-a-module-then-breaks": b"cbuiltins\n__dict__\nS'len'\ncos\nsystem\ns\n",
+        "text-behind-binary": pickle.dumps({"a": 1}) + TEXT,
         "runs-then-breaks": EVIL[:-1] + b"\xff\xff",
         "runs-then-ends": EVIL[:-1],
         "broken": PROTO4 + b"}(" + short_text("a") + b"\xfe",
@@ -266,7 +275,22 @@ def archives() -> dict[str, Files]:
         "polyglot-safetensors": {"m.safetensors": safetensors({"w": ("F32", [2], 8)}) + archive({"x": EVIL})},
         "polyglot-png": {"m.png": b"\x89PNG\r\n\x1a\n" + b"\0" * 64 + archive({"data.pkl": EVIL})},
         "polyglot-npy": {"m.npy": npy("'<f8'", b"\0" * 24) + archive({"x": EVIL})},
+        "polyglot-png-keras": {"m.h5": b"\x89PNG\r\n\x1a\n".ljust(2048, b"\0") + lambda_h5()},
+        "polyglot-gif-pickle": {"model.pkl": b"GIF89a\1\0\1" + b"0" + TEXT},
+        "polyglot-catboost-pickle": {"model.pkl": b"CBM1" + b"x" * 64 + b"0" + TEXT},
+        "polyglot-tflite-pickle": {"model.pkl": b"C\x06xxTFL3" + b"0" + TEXT},
+        "polyglot-tar-pickle": {"model.pkl": tar({TEXT.decode(): b"x"})},
+        "polyglot-safetensors-pickle": {"model.pkl": safetensors_and_pickle()},
     }
+
+
+def safetensors_and_pickle() -> bytes:
+    """The length in front says V, which takes the header up to its one line feed as a text; the tensor is the rest."""
+    body = b"0" + TEXT
+    header: dict[str, Any] = {"w": {"dtype": "U8", "shape": [len(body)], "data_offsets": [0, len(body)]}}
+    header["__metadata__"] = {"a": "x" * (0x156 - len(json.dumps(header)) - 28)}
+    text = json.dumps(header).encode()[:-1] + b"\n}"
+    return struct.pack("<Q", len(text)) + text + body
 
 
 def twice() -> bytes:

@@ -153,6 +153,7 @@ def test_PT_01_hostile_names_in_fields_do_no_harm(place: Place) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_PT_01_the_whole_table_in_every_field_does_no_harm(place: Place) -> None:
     """All hostile texts in every text field of every operation are refused or kept as the texts that they are."""
     attack_fields(place, [route for route in IN_FIELDS if route.method != "HEAD"], HOSTILE_PATHS)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg
-from psycopg import errors
+from psycopg import errors, pq
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from modelkeep.core.errors import InvalidInput, StorageFull, Unavailable
@@ -50,6 +50,8 @@ class PostgresDatabase:
             min_size=1,
             max_size=connections,
             timeout=_POOL_TIMEOUT_S,
+            # Its waits between tries double: left to itself, it would find PostgreSQL back minutes after it is.
+            reconnect_timeout=_POOL_TIMEOUT_S,
             kwargs={"autocommit": True, "application_name": "modelkeep", "options": _OPTIONS},
             open=True,
         )
@@ -94,6 +96,7 @@ class PostgresDatabase:
                 appended = Appended()
                 result = work(Tx(cursor, POSTGRESQL, caller, now_ms(), self._listeners, appended))
                 appended.write(cursor, POSTGRESQL)
+            _check_sound(connection)
         except BaseException:
             _roll_back(connection)
             raise
@@ -139,6 +142,12 @@ def _begin(connection: _Connection, statement: str) -> None:
         connection.execute(statement)
     except psycopg.OperationalError as error:
         raise _Gone from error
+
+
+def _check_sound(connection: _Connection) -> None:
+    """Raise where a statement failed and the unit of work went on: COMMIT would roll all of it back and say nothing."""
+    if connection.info.transaction_status == pq.TransactionStatus.INERROR:
+        raise errors.InFailedSqlTransaction("a statement failed, and the unit of work went on")
 
 
 def _roll_back(connection: _Connection) -> None:

@@ -8,11 +8,22 @@ from modelkeep.scanner.keras import check_configuration, is_configuration
 from modelkeep.scanner.scan import Scan
 from modelkeep.scanner.sources import OverLimit, Source, find_all, windows
 
+MARK = b"\x89HDF\r\n\x1a\n"
 _CONFIGURATION = (b"model_config", b"class_name")
 _HEAP = b"FRHP"
 _OBJECT = re.compile(rb'\{\s*"')
 _MOST_OBJECTS = 200
 _LONGEST = 16 << 20
+
+
+def is_hidden_hdf5(source: Source, most: int) -> bool:
+    """Whether readers would find such a file among the first bytes: they look at 512, 1024, 2048 and so on as well."""
+    at = 512
+    while at < most and (mark := source.read_at(at, len(MARK))):
+        if mark == MARK:
+            return True
+        at *= 2
+    return False
 
 
 def inspect_hdf5(scan: Scan, source: Source) -> str:

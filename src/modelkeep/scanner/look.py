@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import partial
 
 from modelkeep.scanner import archives
-from modelkeep.scanner.hdf5 import inspect_hdf5
+from modelkeep.scanner.hdf5 import MARK as HDF5
+from modelkeep.scanner.hdf5 import inspect_hdf5, is_hidden_hdf5
 from modelkeep.scanner.onnx import inspect_onnx, is_onnx
-from modelkeep.scanner.pickles import inspect_pickle, try_pickle
+from modelkeep.scanner.pickles import Front, inspect_pickle, try_pickle
 from modelkeep.scanner.scan import Scan
 from modelkeep.scanner.sources import Source, Unpacked
 from modelkeep.scanner.tars import inspect_tar, is_tar
@@ -51,6 +52,8 @@ _DATA = {
     b"ARROW1\0\0": "arrow",
     b"CBM1": "catboost",
 }
+# What is looked at as a pickle anyway.
+_AS_PICKLES = {"pickle", "torch (legacy)", "text", "json", "yaml", "source code"}
 _BYTE_CODE = re.compile(rb"[\x00-\xff][\x0c\x0d\x0e]\r\n[\x00-\x07]\0\0\0", re.DOTALL)
 _SAVED_VARIABLES = re.compile(r"(^|/)variables/variables\.(data-\d{5}-of-\d{5})$")
 _TABLE_MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
@@ -67,9 +70,26 @@ def look(scan: Scan, source: Source, name: str) -> str:
     head = source.read_at(0, _HEAD)
     if not head:
         return "empty"
-    kind = _by_mark(scan, source, head, name)
-    if kind is not None:
-        return kind
+    # Before the rest is read: to go back is dear where the source is packed.
+    front = None if _is_marked_pickle(source, head) else try_pickle(source, attempt=Front())
+    kind = _by_mark(scan, source, head, name) or _by_content(scan, source, head, name)
+    if front is not None and kind not in _AS_PICKLES:
+        if front.does_harm:
+            scan.report("polyglot", f"It is a pickle as well: {front.findings[0][1]}")
+        if front.is_too_long:
+            scan.report("limits.reached", "Not all of it was looked at: a line is too long.")
+    return kind
+
+
+def _is_marked_pickle(source: Source, head: bytes) -> bool:
+    """Whether it begins with the mark of pickles, which the length at the front of safetensors may look like."""
+    return head[0] == 0x80 and len(head) > 1 and head[1] <= 5 and not is_safetensors(source)
+
+
+def _by_content(scan: Scan, source: Source, head: bytes, name: str) -> str:
+    # To go far and back is dear where the source is packed; who opens what was packed opens another file.
+    if not head.startswith(HDF5) and is_hidden_hdf5(source, 1 << 20 if scan.is_inside else source.size()):
+        scan.report("polyglot", "An HDF5 file is hidden behind other content.")
     try:
         return _without_mark(scan, source, head, name)
     finally:
@@ -131,13 +151,13 @@ def _unpacked(
 
 def _without_mark(scan: Scan, source: Source, head: bytes, name: str) -> str:
     """Formats of data; the last of them are texts, pickles that cannot be told by a mark, and what is not known."""
-    if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
+    if _is_marked_pickle(source, head):
         return inspect_pickle(scan, source)
     if head.startswith(b"\x93NUMPY"):
         return inspect_numpy(scan, source)
     if head.startswith(b"GGUF"):
         return inspect_gguf(scan, source)
-    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+    if head.startswith(HDF5):
         return inspect_hdf5(scan, source)
     for mark, kind in _DATA.items():
         if head.startswith(mark):

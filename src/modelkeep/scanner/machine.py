@@ -48,6 +48,7 @@ class Machine:
 
     def __init__(self, cursor: Cursor, watcher: Watcher) -> None:
         self.calls = 0
+        self.changes = 0
         self.imports = 0
         self.names: set[str] = set()
         # Names that say nothing against an import from a module that is not known.
@@ -138,6 +139,8 @@ class Machine:
 
     def put(self, index: Any) -> None:
         """PUT and its kin"""
+        if index is OPAQUE:
+            raise Broken("its memo has no such place")
         self._keep(index)
 
     def memoize(self, _value: Any) -> None:
@@ -207,6 +210,7 @@ class Machine:
 
     def _check_container(self, target: Any) -> None:
         if isinstance(target, Global):
+            self.changes += target.is_named
             self._watcher.found("pickle.build", f"It adds to {target.full} itself instead of to an object.")
 
     def import_pair(self, pair: Any) -> None:
@@ -284,6 +288,7 @@ class Machine:
         """BUILD"""
         state, target = self._pop(), self._top()
         if isinstance(target, Global):
+            self.changes += target.is_named
             self._watcher.found("pickle.build", f"It changes {target.full} itself instead of an object.")
         elif target is _UNKNOWN:
             self._watcher.found("pickle.build", "It changes an object that only its reader knows.")

@@ -1,12 +1,17 @@
 """The opcodes of pickles: what each is called and how its argument is written, protocols 0 to 5."""
 
+import codecs
+import re
 from collections.abc import Callable
 
-from modelkeep.scanner.sources import Broken, Cursor, OverLimit
+from modelkeep.scanner.sources import Broken, Cursor
 
 # Texts and bytes up to this length are kept, longer ones only skipped.
 LONGEST_KEPT = 512
-_MOST_DIGITS = 4_000
+# Longer ones Python reads only in bases of a power of two, and where the first digits are zeros.
+_MOST_DIGITS = 4_300
+_LONG_NUMBER = re.compile(rb"[+-]?(0[xXoObB])?[0-9a-fA-F_]+")
+_QUOTES, _NUMBERS, _ANY = b"'\"", b"0123456789+-.nNiI \t\r\v\f", bytes(range(256))
 
 
 class Opaque:
@@ -71,7 +76,10 @@ def _number(content: bytes) -> int:
     return int.from_bytes(content, "little", signed=True)
 
 
-def _long_line(cursor: Cursor) -> bytes:
+def _long_line(cursor: Cursor, first: bytes = _ANY) -> bytes:
+    """A line that begins with one of these bytes, however long readers would take it."""
+    if cursor.peek(1) not in {bytes([one]) for one in first}:
+        raise Broken("a line does not begin as its kind does")
     return cursor.line(64 << 20)
 
 
@@ -87,36 +95,37 @@ def _pair_of_lines(cursor: Cursor) -> object:
 
 
 def _decimal(cursor: Cursor) -> object:
-    line = cursor.line().strip()
-    if len(line) > _MOST_DIGITS:
-        raise OverLimit("a number is too long")
+    line = _long_line(cursor, _NUMBERS).strip().removesuffix(b"L")
+    if len(line) > _MOST_DIGITS and _LONG_NUMBER.fullmatch(line):
+        return OPAQUE
     try:
-        return int(line.removesuffix(b"L"), 0)
+        return int(line, 0)
     except ValueError:
         pass
     try:
-        return int(line.removesuffix(b"L"))
+        return int(line)
     except ValueError as error:
         raise Broken("a number is none") from error
 
 
 def _float_line(cursor: Cursor) -> object:
     try:
-        return float(cursor.line())
+        return float(_long_line(cursor, _NUMBERS))
     except ValueError as error:
         raise Broken("a number is none") from error
 
 
 def _quoted(cursor: Cursor) -> object:
-    line = _long_line(cursor).strip()
+    line = _long_line(cursor, _QUOTES).strip()
     if len(line) < 2 or line[:1] not in {b"'", b'"'} or line[:1] != line[-1:]:
         raise Broken("a text is not quoted")
     inner = line[1:-1]
     if len(inner) > LONGEST_KEPT:
         return OPAQUE
     try:
-        return inner.decode("unicode-escape") if b"\\" in inner else inner.decode("latin-1")
-    except UnicodeDecodeError as error:
+        # What the escapes of bytes are: those of texts have more, which are left as they are here.
+        return codecs.escape_decode(inner)[0].decode("latin-1")
+    except ValueError as error:
         raise Broken("a text cannot be read") from error
 
 

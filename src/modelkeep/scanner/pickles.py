@@ -1,6 +1,7 @@
 """Pickles as they come in files: several in a row, raw arrays between them (joblib), storages behind (torch)."""
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from modelkeep.scanner.machine import MOST_KEYS, Machine
@@ -67,7 +68,8 @@ class Watch:
         trial = Trial()
         other = machine.fork(Cursor(self._source, start), trial)
         other.tolerated = frozenset(names)
-        _run_trial(other)
+        with suppress(Broken, OverLimit):
+            other.run()
         for rule, text in trial.findings:
             if severity_of(rule) is Verdict.UNSAFE and "\ufffd" not in text and text.isprintable():
                 self.found(rule, text)
@@ -141,8 +143,11 @@ class Attempt(Trial):
     """The outcome of reading bytes as a pickle."""
 
     ended = False
+    is_too_long = False
+    position = 0
     imports = 0
     calls = 0
+    changes = 0
 
     @property
     def does_harm(self) -> bool:
@@ -154,21 +159,34 @@ class Attempt(Trial):
         return any(rule != "pickle.extension" for rule, _ in self.findings)
 
 
-def try_pickle(source: Source, position: int = 0) -> Attempt:
+class Front(Attempt):
+    """The outcome for bytes that are another format: what a plain reader, which knows no references, would do."""
+
+    def found(self, rule: str, text: str) -> None:
+        """Something that speaks against it, unless it fails where any reader does."""
+        if not text.isprintable():
+            raise Broken("it imports what is no name")
+        super().found(rule, text)
+
+    def referred(self, _key: Any) -> None:
+        """A reference fails."""
+        raise Broken("it refers to what a plain reader does not know")
+
+
+def try_pickle(source: Source, position: int = 0, attempt: Attempt | None = None) -> Attempt:
     """Read bytes as a pickle that they may not be: what it would do before it ends or fails."""
-    attempt = Attempt()
+    attempt = attempt or Attempt()
     machine = Machine(Cursor(source, position), attempt)
-    attempt.ended = _run_trial(machine)
-    attempt.imports, attempt.calls = machine.imports, machine.calls
-    return attempt
-
-
-def _run_trial(machine: Machine) -> bool:
     try:
         machine.run()
-    except (Broken, OverLimit):
-        return False
-    return True
+        attempt.ended = True
+    except OverLimit:
+        attempt.is_too_long = True
+    except Broken:
+        pass
+    attempt.position = machine.cursor.position
+    attempt.imports, attempt.calls, attempt.changes = machine.imports, machine.calls, machine.changes
+    return attempt
 
 
 def _trailing(scan: Scan, source: Source, position: int) -> None:

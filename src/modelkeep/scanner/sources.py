@@ -236,6 +236,8 @@ class Cursor:
             self._fill(most)
             found = self._buffer.find(b"\n", 0, most)
         if found < 0:
+            if most > 1 << 16 and len(self._buffer) >= most:
+                raise OverLimit("a line is too long")
             raise Broken("a line does not end")
         return self.read(found - self._at + 1)[:-1]
 

@@ -7,13 +7,14 @@ import msgspec
 
 from modelkeep.scanner.environments import check_requirements
 from modelkeep.scanner.keras import check_configuration, is_configuration
-from modelkeep.scanner.pickles import try_pickle
+from modelkeep.scanner.pickles import Attempt, try_pickle
 from modelkeep.scanner.plain_yaml import tags
 from modelkeep.scanner.scan import Scan
 from modelkeep.scanner.sources import Broken, OverLimit, Source
 from modelkeep.scanner.templates import check_template
 
 _LONGEST = 16 << 20
+_MOST_PICKLES = 1_000
 _CODE_NAMES = re.compile(r"\.(py|pyw|pyx|sh|bash|bat|cmd|ps1|js|mjs|rb|pl|lua|php|r|R|jl|ts)$")
 _CODE = re.compile(
     r"^[ \t]*(from [\w.]+ import [\w*(, ]+|import [a-zA-Z_][\w.]*( as \w+)?[ \t]*(#.*)?$"
@@ -111,9 +112,21 @@ def _check_yaml(scan: Scan, text: str) -> None:
 
 
 def _check_pickle(scan: Scan, source: Source) -> None:
-    """The first protocol of pickles is text: what reads as one and calls something is one."""
+    """The first protocol of pickles is text: what reads as one and does something is one; several may follow."""
     attempt = try_pickle(source)
-    if attempt.calls or (attempt.ended and attempt.imports):
+    _tell(scan, attempt)
+    for _ in range(_MOST_PICKLES):
+        if not attempt.ended:
+            return
+        attempt = try_pickle(source, attempt.position)
+        _tell(scan, attempt)
+    scan.report("limits.reached", "Not all of it was looked at: it holds too many pickles.")
+
+
+def _tell(scan: Scan, attempt: Attempt) -> None:
+    if attempt.is_too_long:
+        scan.report("limits.reached", "Not all of it was looked at: a line is too long.")
+    if attempt.calls or attempt.changes or (attempt.ended and attempt.imports):
         for rule, text in attempt.findings:
             scan.report(rule, text)
         if not attempt.findings and not attempt.ended:

@@ -20,6 +20,11 @@ class Global:
         """Its dotted name."""
         return f"{self.module}.{self.name}"
 
+    @property
+    def is_named(self) -> bool:
+        """Whether its names could be those of a module and of something in it."""
+        return all(one.isidentifier() for one in self.full.split("."))
+
 
 @dataclass(slots=True)
 class Made:
