@@ -7,18 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from sqlalchemy import bindparam, insert, select
 
-from modelkeep import tables
+from db.rows import add, names
 from modelkeep.bootstrap import open_database
 from modelkeep.core.errors import Unavailable
 from modelkeep.core.types import SYSTEM
-from modelkeep.db import Database, Prepared, Tx
+from modelkeep.db import Database, Tx
 from modelkeep.db.migrate import create_schema
-
-WORKSPACES = tables.access.workspaces
-INSERT = Prepared(insert(WORKSPACES).values({n: bindparam(n) for n in ("name", "description", "created_at")}))
-NAMES = Prepared(select(WORKSPACES.c.name).order_by(WORKSPACES.c.name))
 
 
 @pytest.fixture(name="url")
@@ -33,14 +28,6 @@ def _database(url: str) -> Iterator[Database]:
     opened = open_database(url, ())
     yield opened
     opened.close()
-
-
-def add(tx: Tx, name: str) -> None:
-    tx.run(INSERT, name=name, description=None, created_at=tx.now)
-
-
-def names(tx: Tx) -> list[str]:
-    return [row.name for row in tx.rows(NAMES)]
 
 
 def use_all_connections(database: Database) -> None:

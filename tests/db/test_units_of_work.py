@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import bindparam, func, insert, select, update
 
+from db.rows import BINDS, INSERT, WORKSPACES, add, names
 from modelkeep import tables
 from modelkeep.bootstrap import open_database
 from modelkeep.core.errors import InvalidInput
@@ -16,11 +17,7 @@ from modelkeep.db import Database, Prepared, Tx
 from modelkeep.db.dialect import json_rows, one_of_integers, one_of_texts, upsert
 from modelkeep.db.migrate import create_schema
 
-WORKSPACES = tables.access.workspaces
-BINDS = {name: bindparam(name) for name in ("name", "description", "created_at")}
-INSERT = Prepared(insert(WORKSPACES).values(BINDS))
 COUNT = Prepared(select(func.count().label("count")).select_from(WORKSPACES))
-NAMES = Prepared(select(WORKSPACES.c.name).order_by(WORKSPACES.c.name))
 
 
 @pytest.fixture(name="database")
@@ -29,14 +26,6 @@ def _database(database_url: str) -> Iterator[Database]:
     opened = open_database(database_url, ())
     yield opened
     opened.close()
-
-
-def add(tx: Tx, name: str) -> None:
-    tx.run(INSERT, name=name, description=None, created_at=tx.now)
-
-
-def names(tx: Tx) -> list[str]:
-    return [row.name for row in tx.rows(NAMES)]
 
 
 def test_what_a_unit_wrote_is_there_for_the_next(database: Database) -> None:
