@@ -78,7 +78,7 @@ def _number(content: bytes) -> int:
 
 def _long_line(cursor: Cursor, first: bytes = _ANY) -> bytes:
     """A line that begins with one of these bytes, however long readers would take it."""
-    if cursor.peek(1) not in {bytes([one]) for one in first}:
+    if cursor.peek(1) not in first:
         raise Broken("a line does not begin as its kind does")
     return cursor.line(64 << 20)
 
